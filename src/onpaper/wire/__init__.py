@@ -1,0 +1,1 @@
+"""Bytes to values and back: SSE, NDJSON, chat completions. Nothing here does I/O."""
