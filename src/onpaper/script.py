@@ -49,6 +49,8 @@ class Script:
     joined: bool = False
     end_after: float = 0.0
     end_fault: str = ""
+    problem: str = ""
+    """Why what was asked cannot be played as scripted (no reply matches, say); the journal keeps it."""
 
     @property
     def body(self) -> bytes:

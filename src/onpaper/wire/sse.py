@@ -182,6 +182,6 @@ def opening(framing: Framing) -> bytes:
 
 def _split_json(data: str) -> list[str]:
     """Cut JSON after the first brace and before the last, where a newline is white space and changes nothing."""
-    if len(data) > 2 and data[0] in "{[" and data[-1] in "}]":
+    if len(data) > 2 and data[0] == "{" and data[-1] == "}":
         return [data[0], data[1:-1], data[-1]]
     return data.split("\n")

@@ -1,0 +1,345 @@
+"""What a provider accepts and how it speaks: a `contracts/<provider>.toml`, read, completed and checked.
+
+A contract extends another by one level and says only where it deviates. Sections merge key by key; templates,
+error situations and lists are replaced whole; `false` removes what was inherited.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from onpaper import folders
+from onpaper.errors import BadInput, nearest
+
+SECTIONS = frozenset(
+    "endpoint auth body body.keys body.definitions errors headers models reply reply.finish stream stream.delta"
+    " stream.tools stream.usage stream.error sources".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One way in which a request body breaks the contract.
+
+    `situation` names the contract's error for it, `pointer` is the JSON pointer (RFC 6901) of what is wrong,
+    `message` says it in words; `param`, `value` and `limit` are what an error message may quote.
+    """
+
+    situation: str
+    pointer: str
+    message: str
+    param: str
+    value: Any = None
+    limit: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Contract:
+    """A provider's contract, resolved. `data` holds every fact; `origins` the file that each top fact came from."""
+
+    name: str
+    path: Path
+    data: Mapping[str, Any]
+    own: Mapping[str, Any] = field(repr=False)
+    base: Contract | None = field(default=None, repr=False)
+
+    @classmethod
+    def load(cls, name: str, project: Path | None = None) -> Contract:
+        """The contract of that name: the project's own `contracts/` first, then the ones shipped with onpaper.
+
+        Raises BadInput when there is none, or when the file is not a contract.
+        """
+        return cls.read(folders.find("contracts", name, project=project))
+
+    @classmethod
+    def read(cls, path: Path) -> Contract:
+        """The contract in that file. Raises BadInput that names the file, the key and the known keys."""
+        return _read(path.resolve(), path.stat().st_mtime_ns if path.is_file() else 0)
+
+    def get(self, dotted: str, default: Any = None) -> Any:
+        """A fact by its dotted path, such as `stream.usage.when`."""
+        value: Any = self.data
+        for key in dotted.split("."):
+            if not isinstance(value, Mapping) or key not in value:
+                return default
+            value = value[key]
+        return value
+
+    @property
+    def metered(self) -> bool:
+        """Whether a request costs money."""
+        return bool(self.data.get("metered", False))
+
+    @property
+    def protocol(self) -> str:
+        """`sse` (chat completions) or `ndjson` (Ollama's own)."""
+        return str(self.get("endpoint.protocol", "sse"))
+
+    @property
+    def chat_path(self) -> str:
+        return str(self.get("endpoint.prefix", "")) + str(self.get("endpoint.chat", "/chat/completions"))
+
+    @property
+    def models_path(self) -> str:
+        return str(self.get("endpoint.prefix", "")) + str(self.get("endpoint.models", "/models"))
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The body keys that the provider accepts."""
+        return frozenset(self.get("body.keys", {}))
+
+    @property
+    def usage_paths(self) -> tuple[str, ...]:
+        """Where a chunk may carry its counts, as dotted paths with `*` for every item of a list."""
+        return ("usage", "choices.*.usage", *self.get("stream.usage.paths", ()))
+
+    def auth_value(self, key: str) -> str:
+        """The value of the auth header for a key."""
+        return str(self.get("auth.form", "Bearer {key}")).replace("{key}", key)
+
+    @property
+    def auth_header(self) -> str:
+        return str(self.get("auth.header", "authorization"))
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The accepted request body as JSON Schema (draft 2020-12)."""
+        definitions = {name: _expand(value) for name, value in self.get("body.definitions", {}).items()}
+        schema = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {key: _expand(value) for key, value in self.get("body.keys", {}).items()},
+            "required": list(self.get("body.required", ())),
+            "additionalProperties": False,
+            "$defs": definitions,
+        }
+        nested = self.get("body.unknown_nested", self.get("body.unknown", "refuse"))
+        return _opened(schema, top=True) if nested == "ignore" else schema
+
+    @cached_property
+    def _validator(self) -> Any:
+        import jsonschema_rs
+
+        return jsonschema_rs.validator_for(self.schema)
+
+    def violations(self, body: Any) -> list[Violation]:
+        """Every way in which a request body breaks this contract; empty when it keeps it.
+
+        A key that the provider silently ignores is a violation too: what was meant by it is lost.
+        """
+        found = [one for error in self._validator.iter_errors(body) for one in _violations(error, body)]
+        return found + list(self._broken_rules(body))
+
+    def _broken_rules(self, body: Any) -> Iterator[Violation]:
+        if not isinstance(body, dict):
+            return
+        for rule in self.get("body.rules", ()):
+            key = rule["key"]
+            if body.get(key) is None:
+                continue
+            needs, excludes = rule.get("needs"), rule.get("excludes")
+            if needs and not body.get(needs):
+                said = rule.get("message") or f"'{key}' needs '{needs}'"
+                yield Violation("broken_rule", f"/{key}", said, key, body[key])
+            if excludes and body.get(excludes) is not None:
+                said = rule.get("message") or f"'{key}' cannot be sent beside '{excludes}'"
+                yield Violation("broken_rule", f"/{key}", said, key, body[key])
+
+    def source_of(self, dotted: str) -> tuple[str, Mapping[str, Any] | None]:
+        """`(file name, source)` of a fact: whoever says it, with the longest path in its `sources` that covers it."""
+        contract: Contract = self
+        if contract.base is not None and not _says(contract.own, dotted):
+            contract = contract.base
+        sources: Mapping[str, Any] = contract.own.get("sources", {})
+        parts = dotted.split(".")
+        for length in range(len(parts), -1, -1):
+            if ".".join(parts[:length]) in sources:
+                return contract.path.name, sources[".".join(parts[:length])]
+        return contract.path.name, None
+
+    def facts(self) -> Iterator[tuple[str, Any]]:
+        """Every fact with its dotted path, sections walked through, templates and situations whole."""
+        yield from _facts(self.data, "")
+
+
+def _facts(section: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in section.items():
+        path = f"{prefix}{key}"
+        if path == "sources":
+            continue
+        if path in SECTIONS and isinstance(value, Mapping):
+            yield from _facts(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def _says(own: Mapping[str, Any], dotted: str) -> bool:
+    value: Any = own
+    for key in dotted.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            return False
+        value = value[key]
+    return True
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, _changed: int) -> Contract:
+    own = read_toml(path, "contract")
+    base = None
+    data = own
+    if "extends" in own:
+        base_path = path.parent / f"{own['extends']}.toml"
+        base = Contract.read(base_path if base_path.is_file() else folders.find("contracts", own["extends"]))
+        if base.base is not None:
+            raise BadInput(
+                f"{path}: extends {own['extends']!r}, which extends {base.base.name!r} itself; a contract extends"
+                " one level only: extend the base and repeat what is needed"
+            )
+        data = _merge(base.data, own, "")
+    return Contract(path.stem, path, data, own, base)
+
+
+def read_toml(path: Path, kind: str) -> dict[str, Any]:
+    """A data file, checked against its JSON Schema. Raises BadInput in one sentence that names file and key."""
+    try:
+        with path.open("rb") as file:
+            value = tomllib.load(file)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: there is no such {kind} file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: this is not TOML: {error}") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    check(value, kind, str(path))
+    return value
+
+
+def check(value: Any, kind: str, where: str) -> None:
+    """Raise BadInput when a value does not keep the JSON Schema of its kind of file (`contract`, `mock`)."""
+    schema, validator = _schema(kind)
+    error = next(iter(validator.iter_errors(_plain(value))), None)
+    if error is None:
+        return
+    at = ".".join(str(part) for part in error.instance_path) or "the top level"
+    if error.kind.name == "additionalProperties":
+        known = _at(schema, list(error.schema_path)[:-1]).get("properties", {})
+        unknown = str(error.kind.unexpected[0])
+        raise BadInput(f"{where}: unknown key {unknown!r} at {at}{nearest(unknown, known)}")
+    raise BadInput(f"{where}: {at}: {error.message}")
+
+
+@lru_cache
+def _schema(kind: str) -> tuple[dict[str, Any], Any]:
+    import jsonschema_rs
+
+    text = resources.files("onpaper").joinpath(f"schemas/{kind}.json").read_text("utf-8")
+    schema = json.loads(text)
+    return schema, jsonschema_rs.validator_for(schema)
+
+
+def _at(schema: Any, path: list[Any]) -> Any:
+    for part in path:
+        if isinstance(schema, dict) and "$ref" in schema:
+            schema = _at(_root_of(schema), str(schema["$ref"]).removeprefix("#/").split("/"))
+        schema = schema[int(part)] if isinstance(schema, list) else schema[part]
+    return schema
+
+
+def _root_of(schema: dict[str, Any]) -> Any:  # pragma: no cover - our own schemas hold no references
+    raise LookupError(schema)
+
+
+def _plain(value: Any) -> Any:
+    """TOML values as JSON ones: dates become text."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, (str, int, float, bool)) else str(value)
+
+
+def _merge(base: Mapping[str, Any], own: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    merged = {key: value for key, value in base.items() if f"{prefix}{key}" not in ("sources", "known-failures")}
+    for key, value in own.items():
+        path = f"{prefix}{key}"
+        if path == "extends":
+            continue
+        old = merged.get(key)
+        if value is False and isinstance(old, (Mapping, list, str)):
+            del merged[key]
+        elif path in SECTIONS and isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merge(old, value, f"{path}.")
+        else:
+            merged[key] = value
+    return merged
+
+
+def _expand(value: Any) -> Any:
+    """Our two shorthands as JSON Schema: `is` refers to a definition, `choose` branches on a discriminator.
+
+    Branches are written with if/then, not oneOf, so that a validator names the exact place of an error.
+    """
+    if isinstance(value, list):
+        return [_expand(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "is" in value:
+        return {"$ref": f"#/$defs/{value['is']}"}
+    if "choose" not in value:
+        return {key: _expand(item) for key, item in value.items()}
+    key = value["choose"]
+    branches = {name: _expand(branch) for name, branch in value.items() if name != "choose"}
+    return {
+        "type": "object",
+        "required": [key],
+        "properties": {key: {"enum": list(branches)}},
+        "allOf": [
+            {"if": {"properties": {key: {"const": name}}, "required": [key]}, "then": branch}
+            for name, branch in branches.items()
+        ],
+    }
+
+
+def _opened(schema: Any, top: bool = False) -> Any:
+    """The same schema with unknown keys allowed below the top level."""
+    if isinstance(schema, list):
+        return [_opened(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _opened(value) for key, value in schema.items() if top or key != "additionalProperties" or value}
+
+
+def _violations(error: Any, body: Any) -> list[Violation]:
+    parts = [str(part) for part in error.instance_path]
+    kind = error.kind
+    value: Any = body
+    for part in error.instance_path:
+        value = value[part]
+    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+    dotted = "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in parts).lstrip(".")
+    if kind.name == "additionalProperties":
+        inside = f" in {dotted}" if dotted else ""
+        return [
+            Violation(
+                "unknown_parameter",
+                f"{pointer}/{unknown}",
+                f"the provider does not accept {unknown!r}{inside}",
+                f"{dotted}.{unknown}".lstrip("."),
+                value[unknown],
+            )
+            for unknown in kind.unexpected
+        ]
+    if kind.name == "required":
+        missing = f"{dotted}.{kind.property}".lstrip(".")
+        return [Violation("missing_parameter", pointer or "/", f"{missing!r} is missing", missing)]
+    situation = {"type": "invalid_type", "maximum": "above_maximum", "minimum": "below_minimum"}.get(
+        kind.name, "invalid_value"
+    )
+    return [Violation(situation, pointer or "/", error.message, dotted, value, getattr(kind, "limit", None))]
