@@ -1,0 +1,160 @@
+"""Credentials in a journal: found in the requests themselves, and masked wherever the journal leaves
+memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+from onpaper.exchange import Exchange, Headers, Request
+
+MASK = "***"
+
+SHOWN = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "date",
+        "expect",
+        "host",
+        "keep-alive",
+        "retry-after",
+        "server",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "vary",
+    }
+)
+"""The headers whose values are shown, with those that match `SHOWN_PREFIXES`; of every other only the
+name is.
+"""
+
+SHOWN_PREFIXES = ("x-ratelimit-", "x-stainless-", "ratelimit-")
+
+CREDENTIALS = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "api-key",
+        "x-api-key",
+        "x-goog-api-key",
+        "cookie",
+        "ocp-apim-subscription-key",
+    }
+)
+
+SECRET_QUERY = re.compile(r"(?i)([?&](?:api[-_]?key|key|token|access[-_]token|sig|signature|code)=)[^&#]*")
+
+SHORTEST = 4
+"""Shorter values are not taken for credentials: masking every `x` would make the rest unreadable."""
+
+
+def secrets_of(request: Request) -> set[str]:
+    """The credentials that a request carries: header values, with and without their scheme, and query
+    values.
+    """
+    found: set[str] = set()
+    for name, value in request.headers:
+        if name.lower() in CREDENTIALS:
+            found.update((value, value.partition(" ")[2].strip()))
+            if value.lower().startswith("basic "):
+                found.update(_basic(value[6:]))
+    for match in SECRET_QUERY.finditer(request.target):
+        found.add(match.group(0).partition("=")[2])
+    return {secret for secret in found if len(secret) >= SHORTEST}
+
+
+def _basic(encoded: str) -> set[str]:
+    """User, password and both of an HTTP Basic credential (RFC 7617)."""
+    try:
+        pair = base64.b64decode(encoded, validate=True).decode("utf-8")
+    except ValueError:
+        return set()
+    user, _, password = pair.partition(":")
+    return {pair, user, password}
+
+
+class Masker:
+    """Replaces given secrets, also JSON-escaped, URL-quoted and in Base64, by `***`."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms: set[str] = set()
+        for secret in secrets:
+            encoded = base64.b64encode(secret.encode("utf-8", "surrogateescape")).decode("ascii").rstrip("=")
+            forms.update(
+                (secret, json.dumps(secret)[1:-1], quote(secret, safe="", errors="replace"), encoded)
+            )
+        longest_first = sorted(
+            (form for form in forms if len(form) >= SHORTEST), key=lambda form: (-len(form), form)
+        )
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def text(self, text: str) -> str:
+        return self._pattern.sub(MASK, text) if self._pattern else text
+
+    def target(self, target: str) -> str:
+        return self.text(SECRET_QUERY.sub(rf"\1{MASK}", target))
+
+    def headers(self, headers: Headers) -> list[list[str]]:
+        return [[self.text(name), self.text(value) if _is_shown(name) else MASK] for name, value in headers]
+
+    def body(self, body: bytes) -> dict[str, str]:
+        """`{"text": …}` for UTF-8, `{"base64": …}` for anything else."""
+        try:
+            return {"text": self.text(body.decode("utf-8"))}
+        except UnicodeDecodeError:
+            latin = self.text(body.decode("latin-1")).encode("latin-1")
+            return {"base64": base64.b64encode(latin).decode("ascii")}
+
+
+def _is_shown(name: str) -> bool:
+    lower = name.lower()
+    return lower in SHOWN or lower.startswith(SHOWN_PREFIXES)
+
+
+def masked(exchange: Exchange, masker: Masker) -> dict[str, Any]:
+    """An exchange as JSON values, without its credentials. Times are in seconds."""
+    request, reply = exchange.request, exchange.reply
+    row: dict[str, Any] = {
+        "connection": exchange.connection,
+        "started": exchange.started,
+        "ended": exchange.ended,
+        "request": {
+            "method": request.method,
+            "target": masker.target(request.target),
+            "headers": masker.headers(request.headers),
+            "body": masker.body(request.body),
+        },
+        "reply": None,
+        "fired": list(exchange.fired),
+        "problem": masker.text(exchange.problem),
+    }
+    if reply is not None:
+        row["reply"] = {
+            "status": reply.status,
+            "headers": masker.headers(reply.headers),
+            "body": masker.body(reply.body),
+            "chunks": [[round(chunk.at, 6), len(chunk.data)] for chunk in reply.chunks],
+            "end": reply.end,
+        }
+    return row
+
+
+def rows(exchanges: Iterable[Exchange]) -> list[dict[str, Any]]:
+    """Exchanges as JSON values; the credentials of any of them are masked in all of them."""
+    known = list(exchanges)
+    masker = Masker(secret for exchange in known for secret in secrets_of(exchange.request))
+    return [masked(exchange, masker) for exchange in known]

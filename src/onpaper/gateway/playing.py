@@ -1,0 +1,167 @@
+"""One answer on its way out: plays a plan on a transport, send by send, and notes in the journal what left.
+
+Driven by callbacks of the event loop, without a task of its own: a 50-event stream costs 50 turns of the loop
+and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import Callable
+
+from onpaper.gateway.framing import Plan, Send
+from onpaper.gateway.journal import Entry
+
+EARLY = 0.0005
+"""Seconds by which a timer may fire early: event loops count in milliseconds."""
+
+LINGER_ZERO = struct.pack("ii", 1, 0)
+
+
+class Playing:
+    """Sends a plan and carries out its ending, then calls `done(keep)` unless the ending keeps the
+    exchange open.
+
+    A send counts as left, and its faults as fired, only once the kernel has taken all of its bytes. The
+    transport's write buffer limits must be zero, so that `unblocked` is called as soon as that is so.
+    """
+
+    __slots__ = (
+        "_blocked",
+        "_done",
+        "_due",
+        "_entry",
+        "_index",
+        "_loop",
+        "_over",
+        "_plan",
+        "_timer",
+        "_transport",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        plan: Plan,
+        entry: Entry,
+        done: Callable[[bool], None],
+    ) -> None:
+        self._loop = loop
+        self._transport = transport
+        self._plan = plan
+        self._entry = entry
+        self._done = done
+        self._index = 0
+        self._blocked: Send | None = None
+        self._timer: asyncio.Handle | None = None
+        self._due = time.monotonic()
+        self._over = False
+
+    def start(self) -> None:
+        sends = self._plan.sends
+        if sends and sends[0].after:
+            self._pause(sends[0].after, self._send)
+        else:
+            self._send()
+
+    def abandon(self) -> None:
+        """The connection is gone: nothing more can be sent."""
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def unblocked(self) -> None:
+        """The socket took what it had refused before."""
+        send, self._blocked = self._blocked, None
+        if send is not None and not self._over:
+            self._due = time.monotonic()
+            self._left(send)
+            self._continue()
+
+    def _pause(self, seconds: float, then: Callable[[], None]) -> None:
+        """Call `then` after a pause, counted from when the last step was due, so that lateness does not
+        add up.
+        """
+        self._due += seconds
+        self._arm(then)
+
+    def _arm(self, then: Callable[[], None]) -> None:
+        remaining = self._due - time.monotonic()
+        if remaining > EARLY:
+            self._timer = self._loop.call_later(remaining, self._arm, then)
+        else:
+            self._timer = None
+            then()
+
+    def _send(self) -> None:
+        if self._over:
+            return
+        send = self._plan.sends[self._index]
+        self._index += 1
+        if send.wire:
+            self._transport.write(send.wire)
+            if self._transport.get_write_buffer_size():
+                self._blocked = send
+                return
+            if self._transport.is_closing():  # the write found the connection broken
+                return
+        self._left(send)
+        self._continue()
+
+    def _left(self, send: Send) -> None:
+        """Note a send that the kernel has taken."""
+        entry = self._entry
+        now = time.monotonic()
+        if entry._head is None:
+            plan = self._plan
+            entry._head = (plan.status, plan.headers, plan.reason)
+        if send.wire:
+            entry._sends.append((now, len(send.wire)))
+        if send.body:
+            entry._chunks.append((now, send.body))
+        if send.faults:
+            entry.fired.extend(send.faults)
+
+    def _continue(self) -> None:
+        """Go to the next send: after its pause, or after one turn of the loop so that a reader can keep
+        up.
+        """
+        if self._index < len(self._plan.sends):
+            after = self._plan.sends[self._index].after
+            if after:
+                self._pause(after, self._send)
+            else:
+                self._timer = self._loop.call_soon(self._send)
+        elif self._plan.end_after:
+            self._pause(self._plan.end_after, self._finish)
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._over:
+            return
+        plan, entry, transport = self._plan, self._entry, self._transport
+        end = plan.end
+        if end in ("hang", "timeout", "open"):  # the client has to give up
+            entry._end = "hang"
+        elif end == "half-close":
+            transport.write_eof()
+            entry._end = end
+        else:
+            if end == "reset":
+                raw = transport.get_extra_info("socket")
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
+                transport.abort()
+            elif end == "cut":
+                transport.close()
+            entry._end = end
+            self._over = True
+        if plan.end_fault:
+            entry.fired.append(plan.end_fault)
+        if self._over:
+            self._done(plan.keep and end == "clean")

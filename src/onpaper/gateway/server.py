@@ -1,0 +1,148 @@
+"""The fake gateway's server: listens, accepts, and keeps the books. Runs on whatever event loop starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import socket
+import time
+
+from onpaper.gateway.answering import Answer
+from onpaper.gateway.http import Connection
+from onpaper.gateway.journal import Journal
+from onpaper.gateway.limits import Limits
+
+SWEEP_SECONDS = 0.5
+BACKLOG = 4096
+
+
+class CannotListen(ValueError):
+    """The address cannot be served; the message says why and what to do."""
+
+
+def listen(host: str, port: int, *, allow_remote: bool = False, share: bool = False) -> socket.socket:
+    """A listening TCP socket; port 0 takes a free one. `share` lets several processes accept on one port.
+
+    Raises CannotListen for an address that is not loopback (unless `allow_remote`), unknown or in use.
+    """
+    if not 0 <= port <= 65535:
+        raise CannotListen(f"a port is between 0 and 65535, found {port}")
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        raise CannotListen(f"the host {host!r} cannot be resolved ({error}); use 127.0.0.1") from None
+    if not allow_remote and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
+        raise CannotListen(
+            f"{host!r} is not a loopback address and the gateway would be open to the network; "
+            "use 127.0.0.1, or allow_remote=True (--allow-remote) if that is meant"
+        )
+    # With proto set to IPPROTO_TCP: asyncio turns Nagle's algorithm off only on sockets that say so.
+    listening = socket.socket(family, kind, proto or socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise CannotListen(
+                f"port {port} on {host} is in use; choose another port (--port), or 0 for any free one"
+            ) from None
+        raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+    return listening
+
+
+class Server:
+    """Plays what `answer` says to each request. `answer` and `journal` may be exchanged at any time."""
+
+    def __init__(
+        self,
+        answer: Answer,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        journal: Journal | None = None,
+        limits: Limits | None = None,
+        allow_remote: bool = False,
+        listening: socket.socket | None = None,
+    ) -> None:
+        self.answer = answer
+        self.journal = journal if journal is not None else Journal()
+        self.limits = limits if limits is not None else Limits()
+        self.open: set[Connection] = set()
+        self._listening = (
+            listening if listening is not None else listen(host, port, allow_remote=allow_remote)
+        )
+        self.host, self.port = self._listening.getsockname()[:2]
+        self._server: asyncio.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    @property
+    def url(self) -> str:
+        """The root, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def v1(self) -> str:
+        """The base URL that most clients want."""
+        return self.url + "/v1"
+
+    @property
+    def open_connections(self) -> int:
+        return len(self.open)
+
+    async def start(self) -> Server:
+        """Accept connections on the running loop."""
+        loop = self._loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Connection(self, loop), sock=self._listening, backlog=BACKLOG
+        )
+        return self
+
+    async def stop(self) -> None:
+        """Stop accepting and drop every connection, whatever is running on it."""
+        if self._server is None:
+            self._listening.close()
+            return
+        server, self._server = self._server, None
+        server.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for connection in tuple(self.open):
+            connection.abort()
+        while self.open:  # each abort is carried out on one of the next turns of the loop
+            await asyncio.sleep(0)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(server.wait_closed(), 1)
+
+    async def __aenter__(self) -> Server:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # What its connections tell it.
+
+    def connected(self, connection: Connection) -> None:
+        self.open.add(connection)
+        if self._sweeper is None and self._loop is not None:
+            self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def disconnected(self, connection: Connection) -> None:
+        self.open.discard(connection)
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        now = time.monotonic()
+        for connection in tuple(self.open):
+            connection.sweep(now)
+        if self.open and self._loop is not None:
+            self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
