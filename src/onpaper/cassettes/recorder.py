@@ -1,0 +1,148 @@
+"""Asking a live server every case and keeping what it really said, as cassettes without secrets."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import ipaddress
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field, replace
+from urllib.parse import SplitResult, urlsplit
+
+from onpaper.cassettes.cases import Case
+from onpaper.cassettes.cassette import INVALID_ORIGIN, Cassette, CassetteError, Provenance
+from onpaper.cassettes.client import Limits, fetch
+from onpaper.cassettes.redaction import Redactor
+from onpaper.exchange import Exchange, Headers, Request
+
+WRONG_KEY = "sk-onpaper-wrong-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server to record.
+
+    `base_url` is what the paths are appended to (`http://127.0.0.1:8000/v1`; `/v1` is added to one without a
+    path). `key` is sent in the header `auth` (name and value, with `{key}` in it) and kept nowhere else;
+    empty means none. `origin` is what stands for scheme and host in the cassettes; give the real one only if
+    it is public and says nothing of the account. `provenance` holds what only the caller knows: contract,
+    server, set-up. `scripted` says that the lab's model answers; `limit_key` is the member that bounds a
+    reply's tokens.
+    """
+
+    base_url: str
+    model: str
+    key: str = field(default="", repr=False)
+    headers: Headers = field(default=(), repr=False)
+    auth: tuple[str, str] = ("Authorization", "Bearer {key}")
+    chat_path: str = "/chat/completions"
+    models_path: str = "/models"
+    limit_key: str = "max_tokens"
+    origin: str = INVALID_ORIGIN
+    provenance: Provenance = field(default_factory=Provenance)
+    scripted: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def url(self) -> SplitResult:
+        """The base URL in parts. Raises CassetteError when it is not one of HTTP without credentials."""
+        try:
+            url = urlsplit(self.base_url.strip().rstrip("/"))
+            usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
+        except ValueError:
+            usable = False
+        if not usable or "@" in url.netloc or url.query or url.fragment:
+            raise CassetteError(
+                "the base URL must be like 'http://127.0.0.1:8000/v1', without a user name, query or fragment"
+            )
+        return url if url.path else url._replace(path="/v1")
+
+
+class NotAnswered(CassetteError):
+    """The server refused a case that was not meant to be refused; the message says how."""
+
+
+async def record(
+    endpoint: Endpoint, cases: Iterable[Case]
+) -> AsyncIterator[tuple[Case, Cassette | CassetteError]]:
+    """Ask the cases one after the other; for each, its cassette or why there is none."""
+    for case in cases:
+        try:
+            yield case, await record_case(endpoint, case)
+        except CassetteError as error:
+            yield case, error
+
+
+async def record_case(endpoint: Endpoint, case: Case) -> Cassette:
+    """Ask one case and return its cassette, redacted and named `<contract>/<case>`, not saved.
+
+    Raises NotAnswered when a request that should be answered is refused, and CassetteError when there is no
+    exchange to record.
+    """
+    url = endpoint.url
+    exchange = await fetch(url, _request(endpoint, url, case), endpoint.limits)
+    exchange.provoked = case.provoked
+    hosts = [url.hostname or ""] if endpoint.origin == INVALID_ORIGIN and not _is_loopback(url) else []
+    redactor = Redactor([endpoint.key, WRONG_KEY], hosts, endpoint.origin)
+    exchange = redactor.exchange(exchange)
+    status = exchange.reply.status if exchange.reply else 0
+    if not case.provoked and not 200 <= status < 300:
+        raise NotAnswered(f"{case.name}: answered with {status}: {_beginning(exchange)}")
+    given = endpoint.provenance
+    provenance = replace(
+        given,
+        case=case.name,
+        recorder=f"onpaper {_version()}",
+        recorded=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        model=given.model or endpoint.model,
+        host_class="loopback" if _is_loopback(url) else "cloud",
+        provoked=case.provoked,
+        note=" ".join(filter(None, [given.note, _note(case, status)])),
+    )
+    name = f"{given.contract or 'unnamed'}/{case.name}"
+    return Cassette(name, (replace(exchange, source=name),), provenance, endpoint.origin)
+
+
+def _request(endpoint: Endpoint, url: SplitResult, case: Case) -> Request:
+    body = case.content(endpoint.model, endpoint.limit_key, endpoint.scripted)
+    path = endpoint.chat_path if case.path == "chat" else endpoint.models_path
+    headers = [
+        ("Host", url.netloc),
+        ("User-Agent", f"onpaper/{_version()}"),
+        ("Accept", "*/*"),
+        ("Accept-Encoding", "identity"),  # a compressed body could not be masked
+        *_credentials(endpoint, case),
+        *endpoint.headers,
+    ]
+    if case.body is not None:
+        headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    if any(not (name + value).isprintable() for name, value in headers):
+        raise CassetteError("the key or a header holds a control character; check where it comes from")
+    return Request("GET" if case.body is None else "POST", url.path + path, tuple(headers), body)
+
+
+def _credentials(endpoint: Endpoint, case: Case) -> Headers:
+    key = {"right": endpoint.key.strip(), "wrong": WRONG_KEY, "none": ""}[case.key]
+    name, template = endpoint.auth
+    return ((name, template.replace("{key}", key)),) if key else ()
+
+
+def _is_loopback(url: SplitResult) -> bool:
+    try:
+        return ipaddress.ip_address(url.hostname or "").is_loopback
+    except ValueError:
+        return url.hostname == "localhost"
+
+
+def _note(case: Case, status: int) -> str:
+    """What the case meant to provoke and did not."""
+    return "Not refused by this server." if case.provoked and 200 <= status < 300 else ""
+
+
+def _beginning(exchange: Exchange) -> str:
+    body = exchange.reply.body if exchange.reply else b""
+    return " ".join(body[:300].decode("utf-8", "replace").split()) or "an empty body"
+
+
+def _version() -> str:
+    return importlib.metadata.version("onpaper")

@@ -1,0 +1,71 @@
+"""A recorded exchange made into a script, so that the gateway or respx can say again what was said."""
+
+from __future__ import annotations
+
+from onpaper.exchange import End, Exchange, Reply
+from onpaper.script import Script, Transfer, Write
+
+_HOP_BY_HOP = frozenset(
+    [
+        *("connection", "content-length", "keep-alive", "proxy-authenticate", "proxy-connection"),
+        *("te", "trailer", "transfer-encoding", "upgrade"),
+    ]
+)
+"""Headers about one connection or its framing (RFC 9110 §7.6.1), which whoever plays the script decides."""
+
+
+def script_of(exchange: Exchange, speed: float | None = None) -> Script:
+    """The reply of an exchange as a script: same status, headers, chunks and ending.
+
+    `speed` 1 keeps the recorded times, 2 halves them; None plays at once. The transfer coding is the recorded
+    one. A recording that ended because the client gave up waiting plays as a server that keeps silent. Raises
+    ValueError when the exchange has no reply or the speed is not positive.
+    """
+    reply = exchange.reply
+    if reply is None:
+        raise ValueError(f"{exchange.source or 'the exchange'} has no reply to play; record it again")
+    if speed is not None and not speed > 0:
+        raise ValueError(f"the speed of a replay must be above 0 (1 is as recorded), found {speed}")
+    transfer = _transfer(reply)
+    return Script(
+        status=reply.status,
+        reason=reply.reason,
+        headers=tuple((name, value) for name, value in reply.headers if name.lower() not in _HOP_BY_HOP),
+        writes=_writes(reply, speed),
+        end=_end(reply.end),
+        transfer=transfer,
+        length=_announced(reply) if transfer == "length" else None,
+    )
+
+
+def _writes(reply: Reply, speed: float | None) -> tuple[Write, ...]:
+    writes, previous = [], 0.0
+    for chunk in reply.chunks:
+        writes.append(Write(chunk.data, after=max(0.0, chunk.at - previous) / speed if speed else 0.0))
+        previous = chunk.at
+    return tuple(writes)
+
+
+def _transfer(reply: Reply) -> Transfer:
+    """How the recorded body was delimited (RFC 9112 §6.3).
+
+    Without a header that says so it ended with the connection, as in HTTP/1.0; but a body in one piece was
+    rather recorded over HTTP/2 or decoded by its recorder, and a length says the same.
+    """
+    if "chunked" in (reply.header("transfer-encoding") or "").lower():
+        return "chunked"
+    if reply.header("content-length") is not None or len(reply.chunks) <= 1:
+        return "length"
+    return "close"
+
+
+def _announced(reply: Reply) -> int | None:
+    """The Content-Length to announce when it is not simply that of the body: the recorded message was cut."""
+    if reply.end == "clean":
+        return None
+    text = reply.header("content-length") or ""
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _end(end: End) -> End:
+    return "hang" if end in ("timeout", "open") else end
