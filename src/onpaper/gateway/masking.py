@@ -88,15 +88,16 @@ def _basic(encoded: str) -> set[str]:
 
 
 class Masker:
-    """Replaces given secrets, also JSON-escaped, URL-quoted and in Base64, by `***`."""
+    """Replaces given secrets, also read as UTF-8, JSON-escaped, URL-quoted and in Base64, by `***`."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms: set[str] = set()
         for secret in secrets:
-            encoded = base64.b64encode(secret.encode("utf-8", "surrogateescape")).decode("ascii").rstrip("=")
-            forms.update(
-                (secret, json.dumps(secret)[1:-1], quote(secret, safe="", errors="replace"), encoded)
-            )
+            spellings = {secret, secret.encode("latin-1", "replace").decode("utf-8", "replace")}
+            for spelling in spellings:
+                encoded = base64.b64encode(spelling.encode("utf-8", "replace")).decode("ascii").rstrip("=")
+                plain, escaped = json.dumps(spelling, ensure_ascii=False)[1:-1], json.dumps(spelling)[1:-1]
+                forms.update((spelling, plain, escaped, quote(spelling, safe="", errors="replace"), encoded))
         longest_first = sorted(
             (form for form in forms if len(form) >= SHORTEST), key=lambda form: (-len(form), form)
         )
