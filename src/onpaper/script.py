@@ -16,13 +16,15 @@ class Write:
 
     `after` is the pause before it in seconds. A `raw` write goes out as it is; any other is part of the body and
     is wrapped in the transfer coding (one chunk for each write). `fault` names the fault that this write carries
-    out: once it has left, the fault has fired.
+    out: once it has left, the fault has fired. `cuts` are offsets in what goes on the wire, transfer coding
+    included, at which it is torn into further sends.
     """
 
     data: bytes
     after: float = 0.0
     raw: bool = False
     fault: str = ""
+    cuts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Script:
     `head` replaces the status line and headers by exact bytes (`b""`: none at all). `preface` is written before
     the head (an interim 103, say). `length` overrides the Content-Length that is announced, in bytes. With
     `joined` the writes that have no pause between them may leave in one send; without it each leaves in its own.
+    With `lockstep` a write also waits until the client has read the one before, as long as the client keeps up.
     `end_fault` names the fault that the ending carries out, `end_after` the pause before the ending in seconds.
     """
 
@@ -47,6 +50,7 @@ class Script:
     head_fault: str = ""
     preface: tuple[Write, ...] = ()
     joined: bool = False
+    lockstep: bool = False
     end_after: float = 0.0
     end_fault: str = ""
     problem: str = ""
