@@ -222,6 +222,21 @@ CASES: tuple[Case, ...] = (
     Case("bad-key", "a key that is wrong", _HELLO, 16, key="wrong", provoked=True),
     Case("no-key", "no key at all", _HELLO, 16, key="none", provoked=True),
     Case("unknown-parameter", "a member nobody knows", {**_HELLO, "frobnicate": 1}, 16, provoked=True),
+    Case(
+        "engine-parameters",
+        "members of the local engines, which a cloud does not know",
+        {**_THINK, "top_k": 5, "chat_template_kwargs": {"enable_thinking": False}},
+        256,
+        "think",
+        provoked=True,
+    ),
+    Case(
+        "unsupported-parameter",
+        "a member that only some models take",
+        {**_HELLO, "verbosity": "low"},
+        16,
+        provoked=True,
+    ),
     Case("unknown-model", "a model nobody has", _HELLO, 16, model="no-such-model", provoked=True),
     Case(
         "unknown-model-stream",

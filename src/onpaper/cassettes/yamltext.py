@@ -83,6 +83,39 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def write_double_quoted(self, text: str, split: bool = True) -> None:
+        """Escaped text, with a line of the file for each line (and the blank ones after it) of the text.
+
+        PyYAML would put an event stream that needs escapes on one line, where nobody can read or compare it.
+        """
+        self.write_indicator('"', True)
+        for number, line in enumerate(_LINES.findall(text) if split else [text]):
+            if number:
+                self._emit("\\")  # at the end of a line it joins the next, without the indent
+                self.write_indent()
+                self._emit("\\" if line.startswith(" ") else "")
+            self._emit(_TO_ESCAPE.sub(_escaped, line))
+        self.write_indicator('"', False)
+
+    def _emit(self, text: str) -> None:
+        self.column += len(text)
+        self.stream.write(text)
+
+
+_LINES = re.compile(r"[^\n]+\n*|\n+")
+_TO_ESCAPE = re.compile(
+    r"[^ !#-\[\]-~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+"""All but the printable characters of YAML 1.1 (§5.1) less the quote, the backslash and odd line breaks."""
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    short = yaml.SafeDumper.ESCAPE_REPLACEMENTS.get(match[0])
+    if short:
+        return f"\\{short}"
+    return f"\\x{code:02X}" if code < 256 else f"\\u{code:04X}" if code < 65536 else f"\\U{code:08X}"
+
 
 # PyYAML takes these for line breaks or a byte order mark, and would change them inside a block.
 _UNSAFE_IN_BLOCK = frozenset("\r\x85\u2028\u2029\ufeff")
