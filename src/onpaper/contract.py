@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -19,9 +19,9 @@ from onpaper import folders
 from onpaper.errors import BadInput, nearest
 
 SECTIONS = frozenset(
-    "endpoint auth body body.keys body.definitions errors headers models reply reply.finish stream stream.delta"
-    " stream.tools stream.usage stream.error sources".split()
+    ["endpoint", "auth", "body", "body.keys", "body.definitions", "errors", "headers", "models", "reply", "reply.finish", "stream", "stream.delta", "stream.reasoned", "stream.tools", "stream.usage", "stream.error", "upstreams", "sources"]
 )
+NOT_INHERITED = frozenset({"sources", "known-failures", "variants", "aliases"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,11 @@ class Contract:
     def load(cls, name: str, project: Path | None = None) -> Contract:
         """The contract of that name: the project's own `contracts/` first, then the ones shipped with onpaper.
 
-        Raises BadInput when there is none, or when the file is not a contract.
+        `name@variant` is one of its variants. Raises BadInput when there is none, or the file is not a contract.
         """
-        return cls.read(folders.find("contracts", name, project=project))
+        stem, at, variant = name.partition("@")
+        contract = cls.read(folders.find("contracts", stem, project=project))
+        return contract.variant(variant) if at else contract
 
     @classmethod
     def read(cls, path: Path) -> Contract:
@@ -71,6 +73,19 @@ class Contract:
                 return default
             value = value[key]
         return value
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The names of its variants: deviations of some models, or of earlier versions."""
+        return tuple(self.data.get("variants", ()))
+
+    def variant(self, name: str) -> Contract:
+        """This contract with a variant's deviations laid over it. Raises BadInput when it has none of that name."""
+        if name not in self.variants:
+            raise BadInput(f"{self.path}: contract {self.name!r} has no variant {name!r}{nearest(name, self.variants)}")
+        sources = self.own.get("sources", {})
+        own = {**self.data["variants"][name], "sources": {"": sources.get(f"variants.{name}") or sources.get("")}}
+        return Contract(f"{self.name}@{name}", self.path, _merge(self.data, own, ""), own, self)
 
     @property
     def metered(self) -> bool:
@@ -93,7 +108,12 @@ class Contract:
     @property
     def keys(self) -> frozenset[str]:
         """The body keys that the provider accepts."""
-        return frozenset(self.get("body.keys", {}))
+        return frozenset(self.get("body.keys", {})) - self.unsupported
+
+    @property
+    def unsupported(self) -> frozenset[str]:
+        """The body keys that it knows and refuses all the same."""
+        return frozenset(self.get("body.unsupported", ()))
 
     @property
     def usage_paths(self) -> tuple[str, ...]:
@@ -115,7 +135,9 @@ class Contract:
         schema = {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "type": "object",
-            "properties": {key: _expand(value) for key, value in self.get("body.keys", {}).items()},
+            "properties": {
+                key: _expand(value) for key, value in self.get("body.keys", {}).items() if key not in self.unsupported
+            },
             "required": list(self.get("body.required", ())),
             "additionalProperties": False,
             "$defs": definitions,
@@ -135,7 +157,13 @@ class Contract:
         A key that the provider silently ignores is a violation too: what was meant by it is lost.
         """
         found = [one for error in self._validator.iter_errors(body) for one in _violations(error, body)]
-        return found + list(self._broken_rules(body))
+        known = [
+            replace(one, situation="unsupported_parameter")
+            if one.situation == "unknown_parameter" and one.param in self.unsupported
+            else one
+            for one in found
+        ]
+        return known + list(self._broken_rules(body))
 
     def _broken_rules(self, body: Any) -> Iterator[Violation]:
         if not isinstance(body, dict):
@@ -155,7 +183,7 @@ class Contract:
     def source_of(self, dotted: str) -> tuple[str, Mapping[str, Any] | None]:
         """`(file name, source)` of a fact: whoever says it, with the longest path in its `sources` that covers it."""
         contract: Contract = self
-        if contract.base is not None and not _says(contract.own, dotted):
+        while contract.base is not None and not _says(contract.own, dotted):
             contract = contract.base
         sources: Mapping[str, Any] = contract.own.get("sources", {})
         parts = dotted.split(".")
@@ -172,7 +200,7 @@ class Contract:
 def _facts(section: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in section.items():
         path = f"{prefix}{key}"
-        if path == "sources":
+        if path in NOT_INHERITED:
             continue
         if path in SECTIONS and isinstance(value, Mapping):
             yield from _facts(value, f"{path}.")
@@ -203,6 +231,8 @@ def _read(path: Path, _changed: int) -> Contract:
                 " one level only: extend the base and repeat what is needed"
             )
         data = _merge(base.data, own, "")
+    for name, deviation in own.get("variants", {}).items():
+        check(deviation, "contract", f"{path}: variants.{name}")
     return Contract(path.stem, path, data, own, base)
 
 
@@ -266,7 +296,7 @@ def _plain(value: Any) -> Any:
 
 
 def _merge(base: Mapping[str, Any], own: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    merged = {key: value for key, value in base.items() if f"{prefix}{key}" not in ("sources", "known-failures")}
+    merged = {key: value for key, value in base.items() if f"{prefix}{key}" not in NOT_INHERITED}
     for key, value in own.items():
         path = f"{prefix}{key}"
         if path == "extends":

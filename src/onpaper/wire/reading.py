@@ -93,7 +93,7 @@ def fault_of(value: Any) -> Fault | None:
         return Fault(inner, value.get("code"), value.get("error_type") or value.get("type"))
     if inner:
         return Fault(_words(inner))
-    if "choices" in value or "message" in value and "done" in value:
+    if "choices" in value or ("message" in value and "done" in value):
         return None
     for key in ("error_message", "message", "detail", "errors", "fault", "title"):
         if value.get(key):

@@ -154,7 +154,7 @@ class Framing:
     """Blank lines that close an event."""
 
 
-def encode(event: Event, framing: Framing = Framing()) -> bytes:  # noqa: B008 (frozen)
+def encode(event: Event, framing: Framing = Framing()) -> bytes:
     """One event as bytes in the given framing."""
     newline = NEWLINES[framing.newline]
     colon = ": " if framing.space else ":"
