@@ -61,7 +61,9 @@ class Provider:
         kind = self.kind_of(request)
         speaker = Speaker(self.contract, Asked(number=number))
         if kind is None:
-            return self._refuse(speaker, "unknown_path", method=request.method, path=request.path)
+            wrong = self.contract.get("errors.method_not_allowed") and self._serves(request.path)
+            situation = "method_not_allowed" if wrong else "unknown_path"
+            return self._refuse(speaker, situation, method=request.method, path=request.path)
         if self.strict and not (kind == "models" and self.contract.get("auth.models_open")):
             refused = self._check_key(speaker, request)
             if refused is not None:
@@ -79,11 +81,16 @@ class Provider:
         prefixes = {self.contract.get("endpoint.prefix", ""), "", "/v1"}
         if request.method == "POST" and (path in {p + chat for p in prefixes} or self._deployment(path, chat)):
             return "chat"
-        if request.method in ("GET", "HEAD"):
+        if request.method in ("GET", "HEAD") and self.contract.get("models.list") is not None:
             also = self.contract.get("models.also", {})
             if path in also or any(path == p + models or path.startswith(p + models + "/") for p in prefixes):
                 return "models"
         return None
+
+    def _serves(self, path: str) -> bool:
+        """Whether the provider serves that path with any method."""
+        requests = (Request(method, path) for method in ("GET", "POST"))
+        return any(self.kind_of(request) is not None for request in requests)
 
     def _deployment(self, path: str, chat: str) -> bool:
         """Whether a path matches a prefix with a variable part, such as `/openai/deployments/{model}`."""
@@ -100,13 +107,20 @@ class Provider:
         template = models.get("also", {}).get(path)
         listing = self.contract.get("endpoint.models", "/models")
         if template is None and not path.endswith(listing):
-            wanted = path.partition(f"{listing}/")[2]
+            wanted, one = path.partition(f"{listing}/")[2], models.get("one", "entry")
+            if one == "missing":
+                return self._refuse(speaker, "unknown_path", method=request.method, path=request.path)
+            if one == "list":
+                return self._listing(speaker, fill(models.get("list", {}), {"entries": entries}))
             if wanted not in self.models:
                 return self._refuse(speaker, "unknown_model", model=wanted, param="model")
             value: Any = entries[self.models.index(wanted)]
         else:
             value = fill(template or models.get("list", {}), {"entries": entries})
-        headers = speaker.headers(Say(), "application/json")
+        return self._listing(speaker, value)
+
+    def _listing(self, speaker: Speaker, value: Any) -> Script:
+        headers = speaker.headers(Say(), self.contract.get("models.content_type", "application/json"))
         return Script(200, headers, (Write(compact(value).encode()),), transfer="length")
 
     # ---- refusals ------------------------------------------------------------------------------------------------
@@ -116,7 +130,8 @@ class Provider:
         return Script(status, headers, (Write(body),), transfer="length")
 
     def _check_key(self, speaker: Speaker, request: Request) -> Script | None:
-        if self.key is None and not self.contract.get("auth.required", False):
+        checked = self.contract.get("auth.checked", True)
+        if not checked or (self.key is None and not self.contract.get("auth.required", False)):
             return None
         ways = [{"header": self.contract.auth_header, "form": self.contract.get("auth.form", "Bearer {key}")}]
         given = ""
@@ -139,12 +154,12 @@ class Provider:
                 policy = self.contract.get("body.unknown_nested") if nested else None
                 if (policy or self.contract.get("body.unknown", "refuse")) != "refuse":
                     continue
-            elif violation.situation != "missing_parameter" and self.contract.get("body.values") in ("ignore", "clamp"):
+            elif self._tolerates(violation):
                 continue
             name = violation.param.rpartition(".")[2]
             return self._refuse(
                 speaker,
-                violation.situation if self.contract.get(f"errors.{violation.situation}") else "invalid_value",
+                self._situation(violation),
                 param=violation.param,
                 value=_shown(violation.value),
                 json_value=violation.value,
@@ -153,6 +168,19 @@ class Provider:
                 nearest=nearest(name, self.contract.keys).partition("'")[2].partition("'")[0] or "stop",
             )
         return None
+
+    def _tolerates(self, violation: Violation) -> bool:
+        """Whether a value outside its range or type is taken all the same: `clamp` means its range only."""
+        policy = self.contract.get("body.values", "refuse")
+        if violation.situation in ("above_maximum", "below_minimum"):
+            return policy in ("clamp", "ignore")
+        return policy == "ignore" and violation.situation != "missing_parameter"
+
+    def _situation(self, violation: Violation) -> str:
+        """The situation of the contract that a violation is: the closest one that it has words for."""
+        if violation.situation == "missing_parameter" and violation.param == "model" and self.contract.get("errors.missing_model"):
+            return "missing_model"
+        return violation.situation if self.contract.get(f"errors.{violation.situation}") else "invalid_value"
 
     # ---- the chat call -------------------------------------------------------------------------------------------
 
@@ -168,8 +196,9 @@ class Provider:
             refused = self._check_body(speaker, body)
             if refused is not None:
                 return refused
-            if body["model"] == UNKNOWN_MODEL and self.contract.get("models.unknown") == "refuse":
-                return self._refuse(speaker, "unknown_model", model=body["model"], param="model")
+            named = body.get("model") if isinstance(body, dict) else None
+            if named == UNKNOWN_MODEL and self.contract.get("models.unknown") == "refuse":
+                return self._refuse(speaker, "unknown_model", model=named, param="model")
         say = self._next(request, body if isinstance(body, dict) else {})
         if say is None:
             return self._no_match(speaker, request, body)
@@ -223,7 +252,7 @@ def asked(body: Any, number: int, contract: Contract) -> Asked:
     options = body.get("stream_options")
     choices = body.get("n")
     streams = body.get("stream", contract.protocol == "ndjson")  # Ollama's own protocol streams unless told not to
-    counted = isinstance(choices, int) and not isinstance(choices, bool) and 1 <= choices <= 128 and "n" in contract.keys
+    counted = isinstance(choices, int) and not isinstance(choices, bool) and 1 <= choices <= 128 and "n" in contract.honoured
     return Asked(
         model=body["model"] if isinstance(body.get("model"), str) else "",
         stream=streams is True,

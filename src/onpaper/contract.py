@@ -19,7 +19,9 @@ from onpaper import folders
 from onpaper.errors import BadInput, nearest
 
 SECTIONS = frozenset(
-    ["endpoint", "auth", "body", "body.keys", "body.definitions", "errors", "headers", "models", "reply", "reply.finish", "stream", "stream.delta", "stream.reasoned", "stream.tools", "stream.usage", "stream.error", "upstreams", "sources"]
+    {"endpoint", "auth", "body", "body.keys", "body.definitions", "errors", "headers", "models", "reply"}
+    | {"reply.finish", "stream", "stream.delta", "stream.reasoned", "stream.tools", "stream.usage", "stream.error"}
+    | {"upstreams", "sources"}
 )
 NOT_INHERITED = frozenset({"sources", "known-failures", "variants", "aliases"})
 
@@ -109,6 +111,11 @@ class Contract:
     def keys(self) -> frozenset[str]:
         """The body keys that the provider accepts."""
         return frozenset(self.get("body.keys", {})) - self.unsupported
+
+    @property
+    def honoured(self) -> frozenset[str]:
+        """The body keys that it accepts and acts upon."""
+        return self.keys - frozenset(self.get("body.ignored", ()))
 
     @property
     def unsupported(self) -> frozenset[str]:

@@ -19,7 +19,7 @@ def shape(say: Say, body: Mapping[str, Any], contract: Contract) -> Say:
     """The reply as the provider would give it to this request body."""
     if say.events is not None or say.body is not None or say.error is not None or say.inject:
         return say
-    accepted = contract.keys
+    accepted = contract.honoured
     options = body.get("options") if isinstance(body.get("options"), Mapping) else {}
     if "tool_choice" in accepted:
         say = _choose_tool(say, body)

@@ -34,7 +34,8 @@ def chunks(voice: Voice, say: Say) -> list[Any]:
 def _template(voice: Voice, part: Part) -> Any:
     chunk = voice.contract.get("stream.chunk", {})
     if part.kind == "last":
-        return voice.contract.get("stream.last", chunk)
+        last = voice.contract.get("stream.last", chunk)
+        return last if "own" in usage_places(voice) else voice.contract.get("stream.last_alone", last)
     return voice.contract.get("stream.first", chunk) if part.kind == "first" else chunk
 
 

@@ -28,7 +28,8 @@ def answer(voice: Voice, trouble: Trouble, quoted: Mapping[str, Any]) -> tuple[i
     if trouble.retry_after is not None:
         headers["retry-after"] = values["retry_after_date" if trouble.retry_after_date else "retry_after"]
     status = trouble.status or situation.get("status", 500)
-    return status, (("content-type", kind), *headers.items()), raw.encode("utf-8", "surrogatepass")
+    kinds = (("content-type", kind),) if kind else ()
+    return status, (*kinds, *headers.items()), raw.encode("utf-8", "surrogatepass")
 
 
 def _values(
