@@ -159,8 +159,7 @@ def _say(reply: Mapping[str, Any]) -> Say:
         error=None if error is None else _trouble(error, "error_after" in reply),
         events=tuple(reply["events"]) if "events" in reply else None,
         inject=tuple(
-            Injection(i["at"], i.get("data"), i.get("event", "message"), i["raw"].encode() if "raw" in i else None)
-            for i in reply.get("inject", ())
+            Injection(i["at"], i.get("data"), i.get("event", "message"), _raw(i)) for i in reply.get("inject", ())
         ),
         framing={key: _tuples(item) for key, item in reply.get("framing", {}).items()},
         head_after=pacing.get("head", 0.0),
@@ -170,6 +169,12 @@ def _say(reply: Mapping[str, Any]) -> Say:
         match=Match(**reply.get("match", {})),
         **plain,
     )
+
+
+def _raw(injection: Mapping[str, Any]) -> bytes | None:
+    if "hex" in injection:
+        return bytes.fromhex(injection["hex"])
+    return injection["raw"].encode() if "raw" in injection else None
 
 
 def _call(call: Mapping[str, Any]) -> Call:

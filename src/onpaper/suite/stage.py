@@ -1,0 +1,283 @@
+"""Drives one declared backend: each distinct drive happens once and is remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from onpaper.exchange import Request
+from onpaper.gateway import Server
+from onpaper.script import Script
+from onpaper.suite.declaration import Declared
+from onpaper.suite.guard import guarded
+from onpaper.suite.hall import Hall
+from onpaper.suite.play import Play, answer_of
+from onpaper.suite.run import Hung, Run
+from onpaper.suite.verdict import NotApplicable
+
+KEY = "sk-onpaper-Canary7Qd2fXw9"
+"""The key of a run: nobody's, and recognisable wherever it turns up."""
+
+MESSAGES: tuple[dict[str, Any], ...] = (
+    {"role": "system", "content": "You are brief."},
+    {"role": "user", "content": "Say hello."},
+)
+HELLO = Play("hello")
+PATIENCE = 6.0
+"""How long one drive may take, in seconds; halved with each that hangs."""
+
+Act = Callable[[Any, Run], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a backend is made for a drive: the key in the environment, what follows the gateway's root in `base_url`,
+    further factory arguments, further environment, and whether the gateway plays strictly."""
+
+    key: str | None = KEY
+    suffix: str = ""
+    args: tuple[tuple[str, Any], ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    strict: bool = False
+    model: str = ""
+    userinfo: str = ""
+    url_from_env: bool = False
+
+
+PLAIN = Setup()
+
+
+@dataclass
+class Stage:
+    """One backend, its gateway and what was seen of it so far."""
+
+    declared: Declared
+    hall: Hall
+    factory: Callable[..., Any]
+    seen: dict[Hashable, Run] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    patience: float = PATIENCE
+
+    @property
+    def contract(self) -> Any:
+        return self.declared.contract
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the declaration says how the backend gets its key."""
+        return bool(self.declared.key_variables)
+
+    # ---- the drives that most clauses share ----------------------------------------------------------------------
+
+    async def stream(self, play: Play = HELLO, setup: Setup = PLAIN, **kwargs: Any) -> Run:
+        """Drive `stream()` to its end; `kwargs` are arguments of the call."""
+        return await self.drive("stream()", streaming(**kwargs), play, setup, memo=("stream", _frozen(kwargs)))
+
+    async def complete(self, play: Play = HELLO, setup: Setup = PLAIN, **kwargs: Any) -> Run:
+        """Drive `complete()`."""
+        return await self.drive("complete()", completing(**kwargs), play, setup, memo=("complete", _frozen(kwargs)))
+
+    async def call(self, method: str, play: Play = HELLO, setup: Setup = PLAIN, *args: Any) -> Run:
+        """Drive `prefill`, `list_models` or `set_model` with the given arguments."""
+
+        async def act(backend: Any, run: Run) -> None:
+            value = getattr(backend, method)(*args)
+            run.value = await value if inspect.isawaitable(value) else value
+
+        return await self.drive(f"{method}()", act, play, setup, memo=(method, _frozen(args)))
+
+    async def drive(
+        self,
+        operation: str,
+        act: Act,
+        play: Play | Callable[[Request], Script] = HELLO,
+        setup: Setup = PLAIN,
+        *,
+        memo: Hashable = None,
+        patience: float | None = None,
+    ) -> Run:
+        """Make a backend, let `act` use it, close it, and give back what happened.
+
+        Drives of the same `memo` are done once. An error of the subject ends up in the run, never here.
+        """
+        key = None if memo is None else (memo, play, setup)
+        if key is not None and key in self.seen:
+            return self.seen[key]
+        run = Run(self.contract, operation, play.id if isinstance(play, Play) else "", key=setup.key)
+        run.streamed = operation == "stream()"
+        run.model = setup.model or self.declared.model_name
+        async with self.backend(run, play, setup) as backend:
+            if backend is not None:
+                await self._perform(act, backend, run, patience or self.patience)
+        self.runs.append(run)
+        if key is not None:
+            self.seen[key] = run
+        return run
+
+    async def _perform(self, act: Act, backend: Any, run: Run, patience: float) -> None:
+        start = time.monotonic()
+        run.marks["start"] = start
+        try:
+            async with asyncio.timeout(patience) as limit:
+                await act(backend, run)
+        except TimeoutError as error:
+            hung = limit.expired()
+            run.error = Hung(f"no end within {patience:g} s") if hung else error
+            if hung:
+                self.patience = max(1.0, self.patience / 2)
+        except NotApplicable:
+            raise
+        except Exception as error:
+            run.error = error
+        run.phase = run.phase or ("call" if run.error is not None else "")
+        run.marks["end"] = time.monotonic()
+
+    @contextlib.asynccontextmanager
+    async def backend(
+        self, run: Run, play: Play | Callable[[Request], Script] = HELLO, setup: Setup = PLAIN
+    ) -> AsyncIterator[Any]:
+        """A fresh backend on a gateway of its own; yields None when it could not be made (the run says why)."""
+        answer = answer_of(play, self.contract, strict=setup.strict, key=KEY) if isinstance(play, Play) else play
+
+        def keeping(request: Request) -> Script:
+            script = answer(request)
+            if request.method == "POST":
+                run.scripts.append(script)
+            return script
+
+        before = set(asyncio.all_tasks())
+        with self.hall.gateway(keeping) as server, guarded(self._env(server, setup)) as strayed:
+            run.notes["url"], run.notes["server"] = server.url, server
+            try:
+                backend = self._make(server, setup)
+            except Exception as error:
+                run.error, run.phase = error, "construct"
+                yield None
+            else:
+                try:
+                    yield backend
+                finally:
+                    await self._close(backend, run)
+            await self._settle(run, server, before)
+        run.strayed = strayed
+        run.notes.pop("server", None)
+
+    def _make(self, server: Server, setup: Setup) -> Any:
+        args = {"model": setup.model or self.declared.model_name, **self.declared.args, **dict(setup.args)}
+        root = server.url
+        if setup.userinfo:
+            root = root.replace("http://", f"http://{setup.userinfo}@")
+        if not setup.url_from_env:
+            args["base_url"] = root + setup.suffix
+        return self.factory(**args)
+
+    def _env(self, server: Server, setup: Setup) -> dict[str, str | None]:
+        env: dict[str, str | None] = {}
+        for name, value in self.declared.env.items():
+            if "{key}" in value:
+                env[name] = None if setup.key is None else value.replace("{key}", setup.key)
+            else:
+                env[name] = value.replace("{base_url}", server.url + setup.suffix)
+        return env | {name: value.replace("{base_url}", server.url) for name, value in setup.env}
+
+    async def _close(self, backend: Any, run: Run) -> None:
+        closing = getattr(backend, "aclose", None) or getattr(backend, "close", None)
+        if closing is None:
+            return
+        try:
+            async with asyncio.timeout(self.patience):
+                value = closing()
+                if inspect.isawaitable(value):
+                    await value
+        except Exception as error:
+            run.notes["close error"] = error
+
+    async def _settle(self, run: Run, server: Server, before: set[Any]) -> None:
+        """Give what the backend started a few turns to end, then note what is still there."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+        left = [task for task in asyncio.all_tasks() - before if task is not asyncio.current_task() and not task.done()]
+        run.leftovers = [repr(task.get_coro()) for task in left]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.gather(*left, return_exceptions=True)
+        run.exchanges = list(server.journal)
+        run.connections = server.journal.connections
+
+    # ---- controls ------------------------------------------------------------------------------------------------
+
+    async def plain_stream(self) -> None:
+        """Demand that an ordinary stream comes out right, so that the oddity alone is judged. Raises NotApplicable."""
+        run = await self.stream()
+        if run.error is not None or run.text != run.reading.text:
+            raise NotApplicable("an ordinary stream already comes out wrong: see stream/text")
+
+    async def plain_complete(self) -> None:
+        """The same for an ordinary reply in one piece."""
+        run = await self.complete()
+        if run.error is not None or not isinstance(run.value, Mapping) or run.value.get("content") != run.reading.text:
+            raise NotApplicable("an ordinary reply already comes out wrong: see reply/text")
+
+    def needs(self, method: str) -> None:
+        """Demand that the backend has a method. Raises NotApplicable."""
+        target = self.factory if inspect.isclass(self.factory) else None
+        if target is not None and not hasattr(target, method):
+            raise NotApplicable(f"the backend has no {method}()")
+
+    def takes(self, method: str, parameter: str) -> bool:
+        """Whether a method's signature takes a parameter (unknown signatures take everything)."""
+        if not inspect.isclass(self.factory) or not hasattr(self.factory, method):
+            return True
+        try:
+            parameters = inspect.signature(getattr(self.factory, method)).parameters
+        except (TypeError, ValueError):
+            return True
+        return parameter in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+
+
+def streaming(messages: Any = MESSAGES, **kwargs: Any) -> Act:
+    """An act that streams to the end, keeping each piece and when the first came."""
+
+    async def act(backend: Any, run: Run) -> None:
+        run.stats = {}
+        source = backend.stream(_copy(messages), stats=run.stats, **kwargs)
+        if inspect.isawaitable(source):
+            source = await source
+        async for piece in source:
+            run.marks.setdefault("first piece", time.monotonic())
+            run.pieces.append(piece)
+
+    return act
+
+
+def completing(messages: Any = MESSAGES, **kwargs: Any) -> Act:
+    """An act that asks for a reply in one piece."""
+
+    async def act(backend: Any, run: Run) -> None:
+        run.stats = {}
+        run.value = await backend.complete(_copy(messages), stats=run.stats, **kwargs)
+
+    return act
+
+
+def _copy(value: Any) -> Any:
+    """A copy that a subject may keep or change without meeting the next case."""
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_copy(item) for item in value]
+    return value
+
+
+def _frozen(value: Any) -> Hashable:
+    if isinstance(value, Mapping):
+        return tuple(sorted((key, _frozen(item)) for key, item in value.items()))
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(item) for item in value)
+    return value if isinstance(value, Hashable) else repr(value)
