@@ -257,6 +257,7 @@ def asked(body: Any, number: int, contract: Contract) -> Asked:
         model=body["model"] if isinstance(body.get("model"), str) else "",
         stream=streams is True,
         usage=isinstance(options, dict) and options.get("include_usage") is True,
+        obfuscated=not isinstance(options, dict) or options.get("include_obfuscation") is not False,
         named_tool=isinstance(body.get("tool_choice"), dict),
         choices=choices if counted else 1,
         number=number,

@@ -23,7 +23,11 @@ SECTIONS = frozenset(
     | {"reply.finish", "stream", "stream.delta", "stream.reasoned", "stream.tools", "stream.usage", "stream.error"}
     | {"upstreams", "sources"}
 )
+RELAYED = ("reply", "stream")
+"""What a gateway that relays another contract passes on as it is."""
 NOT_INHERITED = frozenset({"sources", "known-failures", "variants", "aliases"})
+OWN = frozenset({"headers", "models.resolved"})
+"""Facts of one provider alone: its variants have them too, a contract that extends it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Contract:
     data: Mapping[str, Any]
     own: Mapping[str, Any] = field(repr=False)
     base: Contract | None = field(default=None, repr=False)
+    relayed: Contract | None = field(default=None, repr=False)
 
     @classmethod
     def load(cls, name: str, project: Path | None = None) -> Contract:
@@ -190,8 +195,12 @@ class Contract:
     def source_of(self, dotted: str) -> tuple[str, Mapping[str, Any] | None]:
         """`(file name, source)` of a fact: whoever says it, with the longest path in its `sources` that covers it."""
         contract: Contract = self
-        while contract.base is not None and not _says(contract.own, dotted):
-            contract = contract.base
+        while not _says(contract.own, dotted):
+            relayed = contract.relayed if dotted.partition(".")[0] in RELAYED else None
+            inherited = relayed or contract.base
+            if inherited is None:
+                break
+            contract = inherited
         sources: Mapping[str, Any] = contract.own.get("sources", {})
         parts = dotted.split(".")
         for length in range(len(parts), -1, -1):
@@ -227,20 +236,29 @@ def _says(own: Mapping[str, Any], dotted: str) -> bool:
 @lru_cache(maxsize=256)
 def _read(path: Path, _changed: int) -> Contract:
     own = read_toml(path, "contract")
-    base = None
+    base = relayed = None
     data = own
     if "extends" in own:
-        base_path = path.parent / f"{own['extends']}.toml"
-        base = Contract.read(base_path if base_path.is_file() else folders.find("contracts", own["extends"]))
+        base = _beside(path, own["extends"])
         if base.base is not None:
             raise BadInput(
                 f"{path}: extends {own['extends']!r}, which extends {base.base.name!r} itself; a contract extends"
                 " one level only: extend the base and repeat what is needed"
             )
-        data = _merge(base.data, own, "")
+        inherited = base.data
+        if "relays" in own:
+            relayed = _beside(path, own["relays"])
+            inherited = {**inherited, **{section: relayed.data[section] for section in RELAYED}}
+        data = _merge(inherited, own, "")
     for name, deviation in own.get("variants", {}).items():
         check(deviation, "contract", f"{path}: variants.{name}")
-    return Contract(path.stem, path, data, own, base)
+    return Contract(path.stem, path, data, own, base, relayed)
+
+
+def _beside(path: Path, name: str) -> Contract:
+    """The contract of that name in the folder of another one, or wherever contracts are found."""
+    beside = path.parent / f"{name}.toml"
+    return Contract.read(beside if beside.is_file() else folders.find("contracts", name))
 
 
 def read_toml(path: Path, kind: str) -> dict[str, Any]:
@@ -316,6 +334,14 @@ def _merge(base: Mapping[str, Any], own: Mapping[str, Any], prefix: str) -> dict
         else:
             merged[key] = value
     return merged
+
+
+def _without(data: Mapping[str, Any], dotted: frozenset[str], prefix: str = "") -> dict[str, Any]:
+    return {
+        key: _without(value, dotted, f"{prefix}{key}.") if f"{prefix}{key}" in SECTIONS else value
+        for key, value in data.items()
+        if f"{prefix}{key}" not in dotted
+    }
 
 
 def _expand(value: Any) -> Any:

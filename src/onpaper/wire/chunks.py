@@ -95,8 +95,9 @@ def _no_usage(voice: Voice) -> Any:
 def _fresh(voice: Voice) -> dict[str, Any]:
     """What is new in every chunk."""
     fresh: dict[str, Any] = {}
-    if voice.contract.get("stream.obfuscation"):
-        fresh["obfuscation"] = make_id(f"{{alnum:{voice.rng.randrange(1, 16)}}}", voice.rng)
+    if voice.contract.get("stream.obfuscation") and voice.asked.obfuscated:
+        length = voice.rng.randrange(16)
+        fresh["obfuscation"] = make_id(f"{{alnum:{length}}}", voice.rng) if length else ""
     if voice.contract.get("stream.changing_id"):
         fresh["id"] = voice.new_id()
     return fresh
@@ -164,8 +165,9 @@ def _opening(
     if reasoning and "opening_reasoning" in templates:
         opening = templates["opening_reasoning"]
         return opening, {"text": reasoning.pop(0)} if mentions(opening, "text") else {}
-    if not reasoning and not text and fragments and "opening_tool" in templates:
-        opening = templates["opening_tool"]
+    which = "opening_tools" if len(say.tool_calls) > 1 and "opening_tools" in templates else "opening_tool"
+    if not reasoning and not text and fragments and which in templates:
+        opening = templates[which]
         return opening, {"first_call": fragments.pop(0)} if mentions(opening, "first_call") else {}
     if not reasoning and not text and say.refusal and "opening_refusal" in templates:
         return templates["opening_refusal"], {"text": ""}

@@ -1,7 +1,8 @@
 """Templates of JSON in a contract: a provider's shape is written down as it goes out, with placeholders in it.
 
 A string that is exactly one placeholder, such as `"{text}"`, becomes the value itself with its type; inside a
-longer text it becomes text. A key whose value is `ABSENT` is left out. `"{null}"` is null, since TOML has none.
+longer text it becomes text. A key whose value is `ABSENT` is left out, and so is a table of which that leaves
+nothing. `"{null}"` is null, since TOML has none.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
         return _INSIDE.sub(lambda found: _text(values.get(found[1], found[0])), template)
     if isinstance(template, Mapping):
         filled = {key: fill(value, values) for key, value in template.items()}
-        return {key: value for key, value in filled.items() if value is not ABSENT}
+        kept = {key: value for key, value in filled.items() if value is not ABSENT}
+        return kept if kept or not template else ABSENT
     if isinstance(template, (list, tuple)):
         return [value for value in (fill(item, values) for item in template) if value is not ABSENT]
     return template

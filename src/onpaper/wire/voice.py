@@ -28,6 +28,7 @@ class Asked:
     model: str = "gpt-4o-mini"
     stream: bool = False
     usage: bool = False
+    obfuscated: bool = True
     named_tool: bool = False
     choices: int = 1
     number: int = 1
@@ -81,7 +82,8 @@ class Voice:
     def counts(self, say: Say, share: float = 1.0) -> dict[str, Any]:
         """The token counts, each for a placeholder; `share` is the part of the reply that is out already."""
         if say.usage is None:
-            return dict.fromkeys(("prompt", "completion", "total", "reasoning_tokens", "counts"), ABSENT)
+            absent = ("prompt", "completion", "total", "reasoning_tokens", "thought_tokens", "counts")
+            return dict.fromkeys(absent, ABSENT)
         prompt, whole = say.usage.get("prompt", 0), say.usage.get("completion", 0)
         completion = whole if share >= 1 else max(1, round(whole * share))
         return {
@@ -89,6 +91,7 @@ class Voice:
             "completion": completion,
             "total": prompt + completion,
             "reasoning_tokens": say.usage.get("reasoning", 0),
+            "thought_tokens": say.usage.get("reasoning", len(say.reasoning)) if say.reasoning else ABSENT,
         }
 
     def usage(self, say: Say, template: Any, share: float = 1.0) -> Any:
