@@ -191,6 +191,11 @@ def _musistudio(place: Place) -> list[str]:
     return ["node", script, str(place.port), f"{place.behind}/v1/chat/completions", LLAMACPP_KEY, MODEL]
 
 
+# With the parser, vLLM takes any reply that closes no thought for a thought and leaves its text empty.
+_NEEDS_REASONING_PARSER = {
+    "reasoning": "recorded with a reasoning parser",
+    "reasoning-stream": "recorded with a reasoning parser",
+}
 _NO_DATABASE = "without a database, so a wrong key is answered with 'No connected db.'"
 
 SERVERS: tuple[Server, ...] = (
@@ -232,10 +237,7 @@ SERVERS: tuple[Server, ...] = (
         server=VLLM,
         setup="direct, with an API key, hermes tool parser, no reasoning parser",
         key=VLLM_KEY,
-        without={
-            "reasoning": "recorded with a reasoning parser",
-            "reasoning-stream": "recorded with a reasoning parser",
-        },
+        without=_NEEDS_REASONING_PARSER,
     ),
     Server(
         name="vllm-reasoning",
@@ -245,19 +247,34 @@ SERVERS: tuple[Server, ...] = (
         setup="direct, with an API key, hermes tool parser, qwen3 reasoning parser",
         folder="vllm",
         key=VLLM_KEY,
-        only=("reasoning", "reasoning-stream"),
+        only=tuple(_NEEDS_REASONING_PARSER),
     ),
     Server(
         name="litellm-vllm",
         environment="litellm",
         command=_litellm("litellm-vllm", f"hosted_vllm/{MODEL}", VLLM_KEY, drop_params=False),
         server=LITELLM,
+        setup=f"drop_params false, {_NO_DATABASE}; in front of {VLLM} without a reasoning parser",
+        contract="litellm",
+        key=LITELLM_KEY,
+        behind="vllm",
+        health="/health/liveliness",
+        variables=_LITELLM_QUIET,
+        without=_NEEDS_REASONING_PARSER,
+    ),
+    Server(
+        name="litellm-vllm-reasoning",
+        environment="litellm",
+        command=_litellm("litellm-vllm", f"hosted_vllm/{MODEL}", VLLM_KEY, drop_params=False),
+        server=LITELLM,
         setup=f"drop_params false, {_NO_DATABASE}; in front of {VLLM} with the qwen3 reasoning parser",
+        folder="litellm-vllm",
         contract="litellm",
         key=LITELLM_KEY,
         behind="vllm-reasoning",
         health="/health/liveliness",
         variables=_LITELLM_QUIET,
+        only=tuple(_NEEDS_REASONING_PARSER),
     ),
     Server(
         name="transformers-serve",
@@ -321,5 +338,6 @@ SERVERS: tuple[Server, ...] = (
         model=f"llamacpp,{MODEL}",
         behind="llamacpp",
         health="/",
+        without={"models": "the server has no list of models"},
     ),
 )

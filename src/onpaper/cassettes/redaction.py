@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from onpaper.cassettes.cassette import Cassette, CassetteError
 from onpaper.cassettes.shapes import KEYS, MASK, PRIVATE, Shape, machine, of_values
-from onpaper.cassettes.spread import spread_spans
+from onpaper.cassettes.spread import joined_texts
 from onpaper.exchange import Chunk, Exchange, Headers, Reply, header
 
 _HIDDEN = MASK.decode()
@@ -155,8 +155,9 @@ def _content(headers: Headers, body: bytes) -> bytes | None:
 
 
 def _found(data: bytes, shapes: Iterable[Shape]) -> Iterator[Shape]:
+    texts = [data, *(text for text, _ in joined_texts(data))]
     for shape in shapes:
-        if next(shape.spans(data), None) or next(spread_spans(data, (shape,)), None):
+        if any(next(shape.spans(text), None) for text in texts):
             yield shape
 
 
@@ -165,8 +166,11 @@ def _masked(data: bytes, shapes: tuple[Shape, ...]) -> bytes:
     for shape in shapes:
         for start, end in list(shape.spans(masked)):
             masked[start:end] = _mask(end - start)
-    for start, end in list(spread_spans(masked, shapes)):
-        masked[start:end] = _mask(end - start)
+    for text, origins in joined_texts(bytes(masked)):
+        for shape in shapes:
+            for start, end in shape.spans(text):
+                for first, last in origins[start:end]:
+                    masked[first:last] = _mask(last - first)
     return bytes(masked)
 
 

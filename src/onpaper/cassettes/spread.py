@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-
-from onpaper.cassettes.shapes import Shape
+from collections.abc import Iterator
 
 _LINE = re.compile(rb"[^\r\n]+")
 _MEMBER = re.compile(rb'"(?P<key>[A-Za-z_]+)"\s*+:\s*+"(?P<text>(?:[^"\\]|\\.)*+)"')
 _UNIT = re.compile(rb"\\u[0-9A-Fa-f]{4}|\\.|[^\\]", re.DOTALL)
 
 
-def spread_spans(data: bytes | bytearray, shapes: Iterable[Shape]) -> Iterator[tuple[int, int]]:
-    """Spans of the characters of every value that only shows when a member of successive lines is joined.
+def joined_texts(data: bytes | bytearray) -> Iterator[tuple[bytes, list[tuple[int, int]]]]:
+    """Each text that only shows when one member of successive lines is joined.
 
-    In `"content":"sk-12"` … `"content":"34"` the two texts are one. Lines are SSE data or NDJSON.
+    In `"content":"sk-12"` … `"content":"34"` the two texts are one. Lines are SSE data or NDJSON. A text
+    comes unescaped, in UTF-8, with the span in `data` that each of its bytes came from.
     """
-    shapes = tuple(shapes)
     for pieces in _joined(data).values():
         if len(pieces) > 1:
-            text, spans = _unescaped(data, pieces)
-            for shape in shapes:
-                for start, end in shape.spans(text):
-                    yield from spans[start:end]
+            yield _unescaped(data, pieces)
 
 
 def _joined(data: bytes | bytearray) -> dict[bytes, list[tuple[int, int]]]:
@@ -37,7 +32,6 @@ def _joined(data: bytes | bytearray) -> dict[bytes, list[tuple[int, int]]]:
 
 
 def _unescaped(data: bytes | bytearray, pieces: list[tuple[int, int]]) -> tuple[bytes, list[tuple[int, int]]]:
-    """The text that pieces of JSON strings stand for, in UTF-8, and the span each of its bytes came from."""
     text, spans = bytearray(), []
     for start, end in pieces:
         for unit in _UNIT.finditer(data, start, end):
