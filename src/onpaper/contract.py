@@ -245,7 +245,7 @@ def _read(path: Path, _changed: int) -> Contract:
                 f"{path}: extends {own['extends']!r}, which extends {base.base.name!r} itself; a contract extends"
                 " one level only: extend the base and repeat what is needed"
             )
-        inherited = base.data
+        inherited = _without(base.data, OWN)
         if "relays" in own:
             relayed = _beside(path, own["relays"])
             inherited = {**inherited, **{section: relayed.data[section] for section in RELAYED}}
@@ -337,11 +337,13 @@ def _merge(base: Mapping[str, Any], own: Mapping[str, Any], prefix: str) -> dict
 
 
 def _without(data: Mapping[str, Any], dotted: frozenset[str], prefix: str = "") -> dict[str, Any]:
-    return {
-        key: _without(value, dotted, f"{prefix}{key}.") if f"{prefix}{key}" in SECTIONS else value
-        for key, value in data.items()
-        if f"{prefix}{key}" not in dotted
-    }
+    kept: dict[str, Any] = {}
+    for key, value in data.items():
+        path = f"{prefix}{key}"
+        if path not in dotted:
+            inside = path in SECTIONS and isinstance(value, Mapping)
+            kept[key] = _without(value, dotted, f"{path}.") if inside else value
+    return kept
 
 
 def _expand(value: Any) -> Any:

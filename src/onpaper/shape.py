@@ -34,7 +34,7 @@ def shape(say: Say, body: Mapping[str, Any], contract: Contract) -> Say:
 def _choose_tool(say: Say, body: Mapping[str, Any]) -> Say:
     choice, tools = body.get("tool_choice"), body.get("tools")
     if choice == "none" and say.tool_calls:
-        return replace(say, tool_calls=(), text=say.text or ("I ", "cannot ", "call ", "tools."))
+        return replace(say, tool_calls=(), finish=None, text=say.text or ("I ", "cannot ", "call ", "tools."))
     names = [
         tool["function"]["name"]
         for tool in (tools if isinstance(tools, list) else ())
@@ -43,9 +43,9 @@ def _choose_tool(say: Say, body: Mapping[str, Any]) -> Say:
     named = choice.get("function", {}).get("name") if isinstance(choice, dict) else None
     if named in names:
         own = [call for call in say.tool_calls if call.name == named]
-        return replace(say, tool_calls=tuple(own) or (Call(named, (_arguments(tools, named),)),), text=())
+        return replace(say, tool_calls=tuple(own) or (Call(named, (_arguments(tools, named),)),), text=(), finish=None)
     if choice in ("required", "any") and names and not say.tool_calls:
-        return replace(say, tool_calls=(Call(names[0], (_arguments(tools, names[0]),)),), text=())
+        return replace(say, tool_calls=(Call(names[0], (_arguments(tools, names[0]),)),), text=(), finish=None)
     return say
 
 

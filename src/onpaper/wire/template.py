@@ -2,7 +2,7 @@
 
 A string that is exactly one placeholder, such as `"{text}"`, becomes the value itself with its type; inside a
 longer text it becomes text. A key whose value is `ABSENT` is left out, and so is a table of which that leaves
-nothing. `"{null}"` is null, since TOML has none.
+nothing. `"{null}"` is null, since TOML has none; `"{name?}"` is left out when it is null.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 ABSENT: Final = object()
-_WHOLE = re.compile(r"\{(\w+)\}\Z")
+_WHOLE = re.compile(r"\{(\w+)(\??)\}\Z")
 _INSIDE = re.compile(r"\{(\w+)\}")
 _PATTERN = re.compile(r"\{(hex|alnum|digits|uuid)(?::(\d+))?\}")
 _ALPHABETS = {"hex": "0123456789abcdef", "alnum": string.ascii_letters + string.digits, "digits": string.digits}
@@ -26,8 +26,9 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(template, str):
         whole = _WHOLE.match(template)
         if whole:
-            name = whole[1]
-            return None if name == "null" else values.get(name, template)
+            name, optional = whole.groups()
+            value = None if name == "null" else values.get(name, template)
+            return ABSENT if optional and value is None else value
         return _INSIDE.sub(lambda found: _text(values.get(found[1], found[0])), template)
     if isinstance(template, Mapping):
         filled = {key: fill(value, values) for key, value in template.items()}
