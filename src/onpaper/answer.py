@@ -178,7 +178,8 @@ class Provider:
 
     def _situation(self, violation: Violation) -> str:
         """The situation of the contract that a violation is: the closest one that it has words for."""
-        if violation.situation == "missing_parameter" and violation.param == "model" and self.contract.get("errors.missing_model"):
+        missing = violation.situation == "missing_parameter"
+        if missing and violation.param == "model" and self.contract.get("errors.missing_model"):
             return "missing_model"
         return violation.situation if self.contract.get(f"errors.{violation.situation}") else "invalid_value"
 

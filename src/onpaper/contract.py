@@ -28,6 +28,7 @@ RELAYED = ("reply", "stream")
 NOT_INHERITED = frozenset({"sources", "known-failures", "variants", "aliases"})
 OWN = frozenset({"headers", "models.resolved"})
 """Facts of one provider alone: its variants have them too, a contract that extends it has not."""
+CHUNKS = frozenset({"stream.first", "stream.last", "stream.preamble", "stream.repeat_finish", "stream.usage.own"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,9 @@ class Contract:
             raise BadInput(f"{self.path}: contract {self.name!r} has no variant {name!r}{nearest(name, self.variants)}")
         sources = self.own.get("sources", {})
         own = {**self.data["variants"][name], "sources": {"": sources.get(f"variants.{name}") or sources.get("")}}
-        return Contract(f"{self.name}@{name}", self.path, _merge(self.data, own, ""), own, self)
+        relayed = _beside(self.path, own["relays"]) if "relays" in own else None
+        data = _merge(_relaying(self.data, relayed), own, "")
+        return Contract(f"{self.name}@{name}", self.path, data, own, self, relayed)
 
     @property
     def metered(self) -> bool:
@@ -245,14 +248,18 @@ def _read(path: Path, _changed: int) -> Contract:
                 f"{path}: extends {own['extends']!r}, which extends {base.base.name!r} itself; a contract extends"
                 " one level only: extend the base and repeat what is needed"
             )
-        inherited = _without(base.data, OWN)
+        inherited = _without(base.data, OWN | _replaced(own))
         if "relays" in own:
             relayed = _beside(path, own["relays"])
-            inherited = {**inherited, **{section: relayed.data[section] for section in RELAYED}}
+            inherited = _relaying(inherited, relayed)
         data = _merge(inherited, own, "")
     for name, deviation in own.get("variants", {}).items():
         check(deviation, "contract", f"{path}: variants.{name}")
     return Contract(path.stem, path, data, own, base, relayed)
+
+
+def _relaying(data: Mapping[str, Any], relayed: Contract | None) -> Mapping[str, Any]:
+    return data if relayed is None else {**data, **{section: relayed.data[section] for section in RELAYED}}
 
 
 def _beside(path: Path, name: str) -> Contract:
@@ -336,6 +343,11 @@ def _merge(base: Mapping[str, Any], own: Mapping[str, Any], prefix: str) -> dict
     return merged
 
 
+def _replaced(own: Mapping[str, Any]) -> frozenset[str]:
+    """A contract that says its chunk says all of its chunks: the others are then as that one, unless it says them."""
+    return CHUNKS if "chunk" in own.get("stream", {}) else frozenset()
+
+
 def _without(data: Mapping[str, Any], dotted: frozenset[str], prefix: str = "") -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for key, value in data.items():
@@ -404,7 +416,7 @@ def _violations(error: Any, body: Any) -> list[Violation]:
     if kind.name == "required":
         missing = f"{dotted}.{kind.property}".lstrip(".")
         return [Violation("missing_parameter", pointer or "/", f"{missing!r} is missing", missing)]
-    situation = {"type": "invalid_type", "maximum": "above_maximum", "minimum": "below_minimum"}.get(
+    situation = {"type": "invalid_type", "maximum": "above_maximum", "minimum": "below_minimum", "minItems": "empty_array"}.get(
         kind.name, "invalid_value"
     )
     return [Violation(situation, pointer or "/", error.message, dotted, value, getattr(kind, "limit", None))]
