@@ -248,7 +248,7 @@ def _read(path: Path, _changed: int) -> Contract:
                 f"{path}: extends {own['extends']!r}, which extends {base.base.name!r} itself; a contract extends"
                 " one level only: extend the base and repeat what is needed"
             )
-        inherited = _without(base.data, OWN | _replaced(own))
+        inherited: Mapping[str, Any] = _without(base.data, OWN | _replaced(own))
         if "relays" in own:
             relayed = _beside(path, own["relays"])
             inherited = _relaying(inherited, relayed)
