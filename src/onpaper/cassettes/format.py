@@ -224,7 +224,7 @@ class _Reader:
             raise self.wrong(f"{at}.chunks", f"must add up to the {len(body)} bytes of the body", listed)
         chunks, position = [], 0
         for milliseconds, size in listed:
-            chunks.append(Chunk(milliseconds / 1000, body[position : position + size]))
+            chunks.append(Chunk(round(milliseconds / 1000, 4), body[position : position + size]))
             position += size
         return tuple(chunks), end
 

@@ -61,11 +61,11 @@ KEYS: tuple[Shape, ...] = (
     _shape("a Google API key", _START + r"AIza[\w-]{30,}+"),
     _shape("a Google token", _START + r"ya29\.[\w-]{20,}+"),
     _shape("a workspace token", _START + r"dapi[0-9a-f]{32}"),
-    _shape("a JSON Web Token", _START + r"eyJ[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+)?"),
+    _shape("a JSON Web Token", _START + r"eyJ[\w-]{8,1000}+\.[\w-]{8,}+(?:\.[\w-]*+)?"),
     _shape("a private key", r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?P<value>[^-]++)"),
     _shape(
         "a bearer token",
-        r"\bBearer(?:\s|\+|%20){1,9}(?P<value>(?=[a-z_.~+/-]{0,99}\d)[\w.~+/-]{8,}+={0,2})",
+        _START + r"Bearer(?:\s|\+|%20){1,9}(?P<value>(?=[a-z_.~+/-]{0,99}\d)[\w.~+/-]{8,}+={0,2})",
         re.IGNORECASE,
     ),
     _shape("credentials in a URL", r"://(?P<value>[^\s/@:\"'\\]{0,99}:[^\s/@\"'\\]{1,300})@"),
