@@ -16,7 +16,7 @@ from onpaper.exchange import Exchange, Headers, header
 from onpaper.truth.shapes import kind, shape
 from onpaper.wire import ndjson, sse
 
-CALLS = ["…"]
+CALLS: list[dict[str, Any]] = [{}]
 """Stands for tool calls in the shape of what holds them: they have axes of their own."""
 
 Feature = tuple[str, str]

@@ -49,9 +49,10 @@ def _after(voice: Voice, say: Say) -> Iterator[Any]:
     if again is not None and ("repeat" not in contract.get("stream.usage.at", ()) or "repeat" in places):
         usage = values["counts"] if "repeat" in places else _no_usage(voice)
         yield fill(again, values | _fresh(voice) | {"usage": usage})
+    own = contract.get("stream.usage.own") or {**contract.get("stream.chunk", {}), "choices": []}
     if "own" in places and say.usage is not None:
         for _ in range(voice.asked.choices if contract.get("stream.usage.each_choice") else 1):
-            yield fill(contract.get("stream.usage.own", {}), values | _fresh(voice) | {"usage": values["counts"]})
+            yield fill(own, values | _fresh(voice) | {"usage": values["counts"]})
 
 
 # ---- counts in a stream ----------------------------------------------------------------------------------------
@@ -120,7 +121,8 @@ def _parts(voice: Voice, say: Say, index: int) -> Iterator[Part]:
         closing = fill(closing, voice.values)
     for number, delta in enumerate(deltas):
         yield Part("piece" if number else "first", {"index": index, "delta": delta})
-    yield Part("last", {"index": index, "delta": closing, "finish": voice.finish(say)})
+    if contract.get("stream.finishes", True):
+        yield Part("last", {"index": index, "delta": closing, "finish": voice.finish(say)})
 
 
 def _delta_templates(voice: Voice, say: Say) -> Mapping[str, Any]:
@@ -165,9 +167,9 @@ def _opening(
     if reasoning and "opening_reasoning" in templates:
         opening = templates["opening_reasoning"]
         return opening, {"text": reasoning.pop(0)} if mentions(opening, "text") else {}
-    which = "opening_tools" if len(say.tool_calls) > 1 and "opening_tools" in templates else "opening_tool"
-    if not reasoning and not text and fragments and which in templates:
-        opening = templates[which]
+    if not reasoning and not text and fragments and "opening_tool" in templates:
+        several = len(say.tool_calls) > 1 and "opening_tools" in templates
+        opening = templates["opening_tools" if several else "opening_tool"]
         return opening, {"first_call": fragments.pop(0)} if mentions(opening, "first_call") else {}
     if not reasoning and not text and say.refusal and "opening_refusal" in templates:
         return templates["opening_refusal"], {"text": ""}

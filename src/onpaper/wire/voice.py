@@ -55,6 +55,7 @@ class Voice:
             "created_iso": f"{_iso(asked.now)}.{self.rng.randrange(10**9):09d}Z",
             "model": self._model(),
             "asked_model": asked.model,
+            "finish": NOTHING[contract.get("stream.before_finish", "null")],
             "usage": ABSENT,
             "prompt": ABSENT,
             "completion": ABSENT,
