@@ -302,6 +302,7 @@ def test_no_response_at_all(gateway_of, connect):
     gateway = gateway_of(Script(head=b"", head_fault="mute", end="cut"))
     assert connect(gateway).get().read_all() == b""
     assert gateway.journal[0].fired == ["mute"]
+    assert gateway.journal[0].reply is None
 
 
 def test_an_answer_that_fails_becomes_a_500_and_a_problem(gateway_of, connect):
@@ -316,7 +317,43 @@ def test_an_answer_that_fails_becomes_a_500_and_a_problem(gateway_of, connect):
 def test_an_answer_that_is_not_a_script_becomes_a_500_and_a_problem(gateway_of, connect):
     gateway = gateway_of(lambda request: None)
     assert connect(gateway).get().head()[0].startswith("HTTP/1.1 500")
-    assert "cannot be played" in gateway.journal[0].problem
+    assert gateway.journal[0].problem.endswith("TypeError: it must be a Script, found NoneType")
+
+
+def test_a_script_that_cannot_be_written_becomes_a_500_and_a_problem(gateway_of, connect):
+    gateway = gateway_of(Script(headers=(("a", "b\r\nc: d"),)))
+    assert connect(gateway).get().head()[0].startswith("HTTP/1.1 500")
+    assert "cannot be played: a reply's head cannot hold a line break" in gateway.journal[0].problem
+
+
+def test_in_lockstep_a_client_that_keeps_up_sees_exactly_the_sends(gateway_of, connect):
+    body = bytes(range(32, 127)) * 2
+    gateway = gateway_of(Script(writes=tuple(Write(bytes([byte])) for byte in body), lockstep=True))
+    client = connect(gateway).get()
+    reads: list[bytes] = []
+    while not reads or reads[-1] != b"0\r\n\r\n":
+        reads.append(client.socket.recv(65536))
+    assert reads[1:-1] == [b"1\r\n%c\r\n" % byte for byte in body]
+
+
+def test_in_lockstep_a_client_that_does_not_read_is_not_waited_for(gateway_of, connect):
+    gateway = gateway_of(Script(writes=tuple(Write(b"x") for _ in range(100)), lockstep=True))
+    connect(gateway).get()
+    gateway.journal.wait_for(ended())
+    assert len(gateway.journal[0].sends) == 102
+
+
+def test_a_write_torn_inside_its_frame_is_whole_to_a_client(gateway_of, connect):
+    torn = Write(b"hello", cuts=(2, 4), fault="torn")
+    gateway = gateway_of(Script(writes=(torn,), lockstep=True))
+    client = connect(gateway).get()
+    reads: list[bytes] = []
+    while not reads or reads[-1] != b"0\r\n\r\n":
+        reads.append(client.socket.recv(65536))
+    assert reads[1:-1] == [b"5\r", b"\nh", b"ello\r\n"]
+    entry = gateway.journal[0]
+    assert [chunk.data for chunk in entry.reply.chunks] == [b"hello"]
+    assert entry.fired == ["torn"]
 
 
 def test_an_unanswerable_request_gets_its_script_and_a_problem(gateway_of, connect):

@@ -29,7 +29,10 @@ class Unanswerable(Exception):
 def ask(answer: Answer, request: Request) -> tuple[Script, str]:
     """The script for a request, and the problem in one sentence if there was one."""
     try:
-        return answer(request), ""
+        script = answer(request)
+        if not isinstance(script, Script):
+            raise TypeError(f"it must be a Script, found {type(script).__name__}")
+        return script, script.problem
     except Unanswerable as error:
         return error.script, str(error)
     except Exception as error:

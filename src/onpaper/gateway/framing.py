@@ -8,8 +8,9 @@ replies have no body); a script that asks for something else gets it, byte for b
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
+from itertools import pairwise
 
 from onpaper.exchange import End, Headers
 from onpaper.script import Script, Write
@@ -20,14 +21,16 @@ FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Bytes handed to the socket in one call, after a pause in seconds; `body` is the part of the body in
-    them.
+    """Bytes handed to the socket in one call, after a pause in seconds.
+
+    `body` is the part of the body that is complete with them, `head` says that the head is.
     """
 
     wire: bytes
     after: float = 0.0
     body: bytes = b""
     faults: tuple[str, ...] = ()
+    head: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Plan:
     end_after: float
     end_fault: str
     keep: bool
+    lockstep: bool = False
 
 
 def plan(script: Script, *, method: str = "GET", version: str = "1.1", keep_alive: bool = True) -> Plan:
@@ -60,16 +64,18 @@ def plan(script: Script, *, method: str = "GET", version: str = "1.1", keep_aliv
     reason = script.reason or REASONS.get(script.status, "")
     head = script.head if script.head is not None else _head(script.status, reason, headers)
 
-    sends = [_raw(write) for write in script.preface]
-    sends.append(Send(head, script.head_after, b"", (script.head_fault,) if script.head_fault else ()))
+    sends = [send for write in script.preface for send in _raw(write)]
+    sends.append(Send(head, script.head_after, b"", _named(script.head_fault), head=bool(head)))
     if not bodiless:
-        sends += [_framed(write, transfer) for write in script.writes]
+        sends += [send for write in script.writes for send in _framed(write, transfer)]
     end_after = script.end_after
     if script.end == "clean" and transfer == "chunked" and not bodiless:
         sends.append(Send(b"0\r\n\r\n", end_after))
         end_after = 0.0
     if script.joined:
         sends = list(_join(sends))
+    elif transfer == "length" and len(sends) == len(script.preface) + 2 and not sends[-1].after:
+        sends[-2:] = [_merge(sends[-2:])]  # a body of one write goes out with its head, as any server does it
     return Plan(
         status=script.status,
         reason=reason,
@@ -79,6 +85,7 @@ def plan(script: Script, *, method: str = "GET", version: str = "1.1", keep_aliv
         end_after=end_after,
         end_fault=script.end_fault,
         keep=keep,
+        lockstep=script.lockstep,
     )
 
 
@@ -114,18 +121,32 @@ def _head(status: int, reason: str, headers: Headers) -> bytes:
         ) from None
 
 
-def _raw(write: Write) -> Send:
-    return Send(write.data, write.after, b"", (write.fault,) if write.fault else ())
+def _named(fault: str) -> tuple[str, ...]:
+    return (fault,) if fault else ()
 
 
-def _framed(write: Write, transfer: str) -> Send:
-    """A write of the body in its transfer coding. An empty one sends nothing: an empty chunk would end
-    the body.
-    """
-    wire = write.data
-    if transfer == "chunked" and wire and not write.raw:
-        wire = b"%x\r\n%b\r\n" % (len(wire), wire)
-    return Send(wire, write.after, write.data, (write.fault,) if write.fault else ())
+def _raw(write: Write) -> list[Send]:
+    return _torn(write, write.data, b"")
+
+
+def _framed(write: Write, transfer: str) -> list[Send]:
+    """A write in its transfer coding. An empty one sends nothing: an empty chunk would end the body."""
+    if write.raw:
+        return _torn(write, write.data, b"")
+    if transfer == "chunked" and write.data:
+        return _torn(write, b"%x\r\n%b\r\n" % (len(write.data), write.data), write.data)
+    return _torn(write, write.data, write.data)
+
+
+def _torn(write: Write, wire: bytes, body: bytes) -> list[Send]:
+    """One send, or one for each piece if the write has cuts; body and fault count with the last piece."""
+    if not write.cuts:
+        return [Send(wire, write.after, body, _named(write.fault))]
+    edges = sorted({0, *(cut for cut in write.cuts if 0 < cut < len(wire)), len(wire)})
+    sends = [Send(wire[start:stop]) for start, stop in pairwise(edges)]
+    sends[0] = replace(sends[0], after=write.after)
+    sends[-1] = replace(sends[-1], body=body, faults=_named(write.fault))
+    return sends
 
 
 def _join(sends: Iterable[Send]) -> Iterable[Send]:
@@ -146,4 +167,5 @@ def _merge(group: list[Send]) -> Send:
         group[0].after,
         b"".join(send.body for send in group),
         tuple(fault for send in group for fault in send.faults),
+        any(send.head for send in group),
     )

@@ -238,7 +238,7 @@ class Connection(asyncio.Protocol):
         script, entry.problem = ask(server.answer, arrived.request)
         try:
             played = self._plan(script, arrived)
-        except (ValueError, AttributeError) as error:
+        except ValueError as error:
             entry.problem = (
                 f"the script for {arrived.request.method} {arrived.request.path} cannot be played: {error}"
             )

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from onpaper.gateway.framing import Plan, Send
 from onpaper.gateway.journal import Entry
+from onpaper.gateway.reader import Lockstep
 
 EARLY = 0.0005
 """Seconds by which a timer may fire early: event loops count in milliseconds."""
@@ -35,6 +36,7 @@ class Playing:
         "_due",
         "_entry",
         "_index",
+        "_lockstep",
         "_loop",
         "_over",
         "_plan",
@@ -60,6 +62,7 @@ class Playing:
         self._timer: asyncio.Handle | None = None
         self._due = time.monotonic()
         self._over = False
+        self._lockstep = Lockstep(transport) if plan.lockstep else None
 
     def start(self) -> None:
         sends = self._plan.sends
@@ -74,6 +77,8 @@ class Playing:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._lockstep is not None:
+            self._lockstep.close()
 
     def unblocked(self) -> None:
         """The socket took what it had refused before."""
@@ -117,30 +122,46 @@ class Playing:
         """Note a send that the kernel has taken."""
         entry = self._entry
         now = time.monotonic()
-        if entry._head is None:
+        if send.head:
             plan = self._plan
             entry._head = (plan.status, plan.headers, plan.reason)
         if send.wire:
             entry._sends.append((now, len(send.wire)))
+            if self._lockstep is not None:
+                self._lockstep.sent(len(send.wire))
         if send.body:
             entry._chunks.append((now, send.body))
         if send.faults:
             entry.fired.extend(send.faults)
 
     def _continue(self) -> None:
-        """Go to the next send: after its pause, or after one turn of the loop so that a reader can keep
-        up.
+        """Go to the next send, or to the ending: after its pause, or when the client may have read the
+        last.
         """
         if self._index < len(self._plan.sends):
-            after = self._plan.sends[self._index].after
-            if after:
-                self._pause(after, self._send)
-            else:
-                self._timer = self._loop.call_soon(self._send)
-        elif self._plan.end_after:
-            self._pause(self._plan.end_after, self._finish)
+            after, then = self._plan.sends[self._index].after, self._send
         else:
-            self._finish()
+            after, then = self._plan.end_after, self._finish
+        if after:
+            self._pause(after, then)
+        elif self._lockstep is not None:
+            self._timer = self._loop.call_soon(self._keep_step, then)
+        elif then == self._send:
+            self._timer = self._loop.call_soon(then)
+        else:
+            then()
+
+    def _keep_step(self, then: Callable[[], None]) -> None:
+        """Call `then` once the client has read what was sent, or does not keep up."""
+        assert self._lockstep is not None
+        delay = self._lockstep.delay()
+        if delay < 0:
+            self._timer = None
+            then()
+        elif delay == 0:
+            self._timer = self._loop.call_soon(self._keep_step, then)
+        else:
+            self._timer = self._loop.call_later(delay, self._keep_step, then)
 
     def _finish(self) -> None:
         if self._over:
@@ -164,4 +185,6 @@ class Playing:
         if plan.end_fault:
             entry.fired.append(plan.end_fault)
         if self._over:
+            if self._lockstep is not None:
+                self._lockstep.close()
             self._done(plan.keep and end == "clean")

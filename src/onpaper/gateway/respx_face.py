@@ -39,6 +39,8 @@ def only_on_a_socket(script: Script) -> list[str]:
     for write in script.writes:
         if write.raw:
             needs("raw bytes in the transfer coding", write.fault)
+        if write.cuts:
+            needs("a frame of the transfer coding torn apart", write.fault)
     if script.head is not None and not _says_nothing(script):
         needs("a head of given bytes", script.head_fault)
     if script.transfer == "length" and script.length is not None:
