@@ -1,0 +1,43 @@
+"""Hypothesis strategies for clients of chat endpoints: what to send them, what to answer them, and how to cut it.
+
+Everything is read from a `Contract`, so that what is drawn is what that provider takes and says.
+
+    from hypothesis import given
+    from onpaper import Contract, strategies
+
+    @given(strategies.sampling(Contract.load("openai")))
+    def test_my_client_sends_what_it_was_given(params): ...
+
+| drawn | by |
+|---|---|
+| sampling parameters, or a set with exactly one mistake | `sampling(contract)`, `sampling(contract, valid=False)` |
+| whole request bodies, or one with exactly one mistake | `request_bodies(contract)`, `… valid=False)` |
+| conversations | `messages()`, `tools()`, `tool_choice(tools)`, `texts()` |
+| replies in the provider's dialect | `replies(contract)`, `framings()` |
+| how a reply arrives, and what goes wrong with it | `cuts(body)`, `fault_schedules(script)` |
+
+All shrink to something that a person can read.
+"""
+
+from onpaper.strategies.bodies import WrongBody, request_bodies
+from onpaper.strategies.conversation import messages, tool_choice, tools
+from onpaper.strategies.cuts import cuts
+from onpaper.strategies.replies import Spoken, framings, replies
+from onpaper.strategies.sampling import WrongSampling, body_with, sampling
+from onpaper.strategies.texts import texts
+
+__all__ = [
+    "Spoken",
+    "WrongBody",
+    "WrongSampling",
+    "body_with",
+    "cuts",
+    "framings",
+    "messages",
+    "replies",
+    "request_bodies",
+    "sampling",
+    "texts",
+    "tool_choice",
+    "tools",
+]

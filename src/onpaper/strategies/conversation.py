@@ -1,0 +1,142 @@
+"""Conversations as callers hand them to a client: messages, tools, and the choice among them.
+
+The dialect is the one that every chat completions client takes; `request_bodies` has what a contract takes beyond it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from onpaper.strategies.accepted import repeated
+from onpaper.strategies.texts import json_objects, json_schemas, names, texts
+
+Message = dict[str, Any]
+
+
+def call_id(number: int) -> str:
+    """An id of a tool call that the strictest provider takes: nine letters and digits (Mistral, MCP clients)."""
+    return f"call{number:05d}"
+
+
+@st.composite
+def messages(draw: st.DrawFn, *, objects: bool = False, surrogates: bool = False) -> list[Message]:
+    """A history that a provider takes: perhaps a system message, then turns, every tool call with its result, and a
+    last message that wants an answer. Text may be odd, empty or long (see `texts`). Shrinks to one user message.
+
+    The arguments of tool calls are JSON text; with `objects` some are objects, as clients hand them out.
+
+    >>> from hypothesis import given
+    >>> @given(messages())
+    ... def test_every_tool_call_has_its_result(history):
+    ...     calls = [call["id"] for one in history for call in one.get("tool_calls", ())]
+    ...     assert calls == [one["tool_call_id"] for one in history if one["role"] == "tool"]
+    >>> test_every_tool_call_has_its_result()
+    """
+    said = texts(surrogates=surrogates)
+    history: list[Message] = []
+    if draw(st.booleans()):
+        history.append({"role": "system", "content": draw(said)})
+    turns = draw(st.lists(st.sampled_from(("talk", "tools")), max_size=2))
+    for turn in turns:
+        history.append({"role": "user", "content": draw(said)})
+        if turn == "tools":
+            history += draw(_tool_turn(len(history), said, objects))
+        history.append({"role": "assistant", "content": draw(said)})
+    if draw(st.integers(0, 3)) == 3:
+        history.append({"role": "user", "content": draw(said)})
+        history += draw(_tool_turn(len(history), said, objects))
+    else:
+        history.append({"role": "user", "content": draw(said)})
+    return history
+
+
+@st.composite
+def _tool_turn(draw: st.DrawFn, start: int, said: st.SearchStrategy[str], objects: bool) -> list[Message]:
+    """An assistant that calls one tool or several, and the results in the same order."""
+    calls = []
+    for number in range(draw(st.integers(1, 2))):
+        arguments: Any = draw(json_objects())
+        if not (objects and draw(st.booleans())):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        function = {"name": draw(names()), "arguments": arguments}
+        calls.append({"id": call_id(10 * start + number), "type": "function", "function": function})
+    content = draw(st.sampled_from(("", None, "Let me see.")))
+    results = [{"role": "tool", "tool_call_id": call["id"], "content": draw(said)} for call in calls]
+    return [{"role": "assistant", "content": content, "tool_calls": calls}, *results]
+
+
+def tools() -> st.SearchStrategy[list[dict[str, Any]]]:
+    """One tool or a few, now and then 128, each with a name of its own. Shrinks to one without parameters.
+
+    >>> from hypothesis import given
+    >>> @given(tools())
+    ... def test_no_two_tools_share_a_name(offered):
+    ...     assert len({tool["function"]["name"] for tool in offered}) == len(offered)
+    >>> test_no_two_tools_share_a_name()
+    """
+    few = st.lists(_tool(), min_size=1, max_size=3, unique_by=lambda tool: tool["function"]["name"])
+    return few | few | few | _tool().map(lambda tool: repeated([tool], 128))
+
+
+@st.composite
+def _tool(draw: st.DrawFn) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": draw(names()), "parameters": draw(json_schemas())}
+    if draw(st.booleans()):
+        function["description"] = draw(texts())
+    return {"type": "function", "function": function}
+
+
+def tool_choice(offered: Sequence[Mapping[str, Any]]) -> st.SearchStrategy[Any]:
+    """A choice among the offered tools: `auto`, `none`, `required`, or one of them by name."""
+    named = [
+        {"type": "function", "function": {"name": tool["function"]["name"]}}
+        for tool in offered
+        if isinstance(tool.get("function"), Mapping)
+    ]
+    words = st.sampled_from(("auto", "none", "required"))
+    return words | st.sampled_from(named) if named else words
+
+
+def paired(history: Iterable[Message], *, objects: bool) -> list[Message]:
+    """The messages with every tool call answered and every tool result asked for; `objects`: arguments are objects.
+
+    Messages drawn one by one know nothing of each other; a provider refuses a call without result, and the reverse.
+    """
+    out: list[Message] = []
+    open_ids: list[str | None] = []
+    number = 0
+    for message in history:
+        if message.get("role") == "tool":
+            if not open_ids:
+                number += 1
+                open_ids = [message.get("tool_call_id") or call_id(number)]
+                call = {"id": open_ids[0], "type": "function", "function": _call(objects)}
+                out.append({"role": "assistant", "tool_calls": [call]})
+            own = open_ids.pop(0)
+            out.append(message if own is None else {**message, "tool_call_id": own})
+            continue
+        out += _results(open_ids)
+        open_ids = []
+        calls = message.get("tool_calls")
+        if calls and all(isinstance(call, dict) for call in calls):
+            seen: set[str] = set()
+            for call in calls:
+                if "id" in call and call["id"] in seen:
+                    number += 1
+                    call["id"] = call_id(90000 + number)
+                seen.add(call.get("id", ""))
+            open_ids = [call.get("id") for call in calls]
+        out.append(message)
+    return out + _results(open_ids)
+
+
+def _results(ids: Iterable[str | None]) -> list[Message]:
+    return [{"role": "tool", "content": "ok"} | ({} if one is None else {"tool_call_id": one}) for one in ids]
+
+
+def _call(objects: bool) -> dict[str, Any]:
+    return {"name": "look_up", "arguments": {} if objects else "{}"}

@@ -1,0 +1,183 @@
+"""What a provider may answer, in its own dialect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from onpaper.contract import Contract
+from onpaper.mock import Call, Say, Trouble
+from onpaper.script import Script
+from onpaper.strategies.texts import names
+from onpaper.suite.run import read
+from onpaper.wire.dialect import Asked, Speaker
+from onpaper.wire.reading import Reading
+from onpaper.wire.sse import Framing
+
+PIECES = (
+    "Hel", "lo", " ", "", ", world", "\n\n", "é", "世界", "🦜", "\u2028", "\x85", "data: x", "[DONE]", '"', "\\", "</think>",
+    "\r\n", "\x00", "0",
+)  # fmt: skip
+ARGUMENTS = ("{}", '{"city":"Paris"}', '{"q":"é\\u2028 \\"x\\"","n":[0,null,-1.5]}', '{"a": {"b": {}}}')
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A reply: what it says, and the script in the provider's dialect that says so."""
+
+    say: Say
+    asked: Asked
+    contract: Contract
+    script: Script
+
+    @property
+    def reading(self) -> Reading:
+        """What the bytes say, read as strictly as the standard asks."""
+        return read(self.script, self.contract)
+
+    def __repr__(self) -> str:
+        said = {one.name: getattr(self.say, one.name) for one in fields(Say)}
+        usual = {one.name: getattr(Say(), one.name) for one in fields(Say)}
+        shown = ", ".join(f"{name}={value!r}" for name, value in said.items() if value != usual[name])
+        kind = "stream" if self.asked.stream else "body"
+        return f"<{self.contract.name} {kind}: Say({shown}), {len(self.script.body)} bytes>"
+
+
+def pieces(*, empty: bool = True) -> st.SearchStrategy[tuple[str, ...]]:
+    """Text in pieces as a model makes them, with characters that careless readers lose."""
+    piece = st.sampled_from(PIECES) | st.text(max_size=4)
+    return st.lists(piece, min_size=0 if empty else 1, max_size=6).map(tuple)
+
+
+def usages() -> st.SearchStrategy[dict[str, int] | None]:
+    """Token counts, zero and large ones too, or none at all."""
+    count = st.sampled_from((0, 1, 7, 2**31)) | st.integers(0, 5000)
+    return (
+        st.builds(lambda prompt, completion: {"prompt": prompt, "completion": completion}, count, count)
+        | st.none()
+    )
+
+
+def calls() -> st.SearchStrategy[tuple[Call, ...]]:
+    """One tool call or several, the arguments in pieces."""
+    arguments = st.builds(_in_pieces, st.sampled_from(ARGUMENTS), st.integers(1, 12))
+    return st.lists(st.builds(Call, names(), arguments), min_size=1, max_size=2).map(
+        lambda some: tuple(replace(call, id=f"call{number:05d}") for number, call in enumerate(some))
+    )
+
+
+def _in_pieces(text: str, size: int) -> tuple[str, ...]:
+    return tuple(text[at : at + size] for at in range(0, len(text), size))
+
+
+@st.composite
+def says(draw: st.DrawFn, contract: Contract, *, errors: bool = True) -> Say:
+    """What a reply says, whoever says it: text, reasoning, tool calls, finish, usage, an error before or within.
+
+    Reasoning is left out where the provider would put it into the text or hide it.
+    """
+    text = draw(pieces())
+    tool_calls = draw(calls()) if draw(st.integers(0, 3)) == 3 else ()
+    usage = draw(usages())
+    reasoning: tuple[str, ...] = ()
+    if _reasons_apart(contract) and draw(st.integers(0, 3)) == 3:
+        reasoning = draw(pieces(empty=False))
+    finish = None if tool_calls else draw(st.sampled_from((None, "length")))
+    error = draw(troubles(contract)) if errors and draw(st.integers(0, 5)) == 5 else None
+    return Say(text=text, reasoning=reasoning, tool_calls=tool_calls, usage=usage, finish=finish, error=error)
+
+
+def _reasons_apart(contract: Contract) -> bool:
+    modes = {contract.get("reply.reasoning", "field"), contract.get("stream.reasoning", "field")}
+    return not modes & {"tags", "hidden"}
+
+
+def troubles(contract: Contract) -> st.SearchStrategy[Trouble]:
+    """An error in the provider's own words: instead of an answer, or after some pieces of it."""
+    known = [name for name in SITUATIONS if contract.get(f"errors.{name}")] or [""]
+    built = st.builds(Trouble, st.sampled_from(known), pieces=st.none() | st.integers(0, 3))
+    return built.map(lambda one: one if one.situation else replace(one, status=500, message="It broke."))
+
+
+SITUATIONS = ("server_error", "rate_limit", "overloaded", "context_length", "content_filter", "forbidden")
+
+
+@st.composite
+def replies(
+    draw: st.DrawFn,
+    contract: Contract,
+    *,
+    stream: bool | None = None,
+    framed: bool = True,
+    errors: bool = True,
+) -> Spoken:
+    """Replies in the dialect of a contract: a `Spoken` with what is said (`say`) and how (`script`).
+
+    `stream` chooses between streams and single bodies (None: both). `framed` also varies what the standard
+    leaves open in a stream: line ends, comments, spaces (see `framings`). Shrinks to an empty text.
+
+    >>> from hypothesis import given
+    >>> from onpaper import Contract
+    >>> @given(replies(Contract.load("openai"), errors=False))
+    ... def test_a_strict_reader_finds_what_was_said(reply):
+    ...     assert reply.reading.text == "".join(reply.say.text)
+    >>> test_a_strict_reader_finds_what_was_said()
+    """
+    streamed = draw(st.booleans()) if stream is None else stream
+    say = draw(says(contract, errors=errors))
+    if streamed and framed and contract.protocol == "sse":
+        say = replace(say, framing=framing_table(draw(framings())))
+    return spoken(contract, say, stream=streamed)
+
+
+def spoken(contract: Contract, say: Say, *, stream: bool) -> Spoken:
+    """A reply put into a contract's words."""
+    asked = Asked(stream=stream, usage=True)
+    return Spoken(say, asked, contract, Speaker(contract, asked).script(say))
+
+
+def framings() -> st.SearchStrategy[Framing]:
+    """Ways to write an event stream that mean the same. Shrinks to the plainest: LF, no comment, no BOM.
+
+    >>> from hypothesis import given
+    >>> from onpaper.wire.sse import Event, decode, encode, opening
+    >>> @given(framings())
+    ... def test_framing_changes_nothing(framing):
+    ...     events, cut = decode([opening(framing) + encode(Event("message", "{}"), framing)])
+    ...     assert [event.data for event in events] in (["{}"], ["{\\n}"]) and not cut
+    >>> test_framing_changes_nothing()
+    """
+    comments = st.sampled_from(((), ("",), ("OPENROUTER PROCESSING", "")))
+    further = st.sampled_from(
+        ((), (("id", "7"),), (("retry", "3000"), ("id", "")), (("", ""),), (("x-unknown", "y"),))
+    )
+    return st.builds(
+        Framing,
+        newline=st.sampled_from(("lf", "crlf", "cr")),
+        space=st.sampled_from((True, False)),
+        bom=st.booleans(),
+        multiline=st.booleans(),
+        comments=comments,
+        keepalive=st.sampled_from((None, "", "keep-alive")),
+        fields=further,
+        blank=st.sampled_from((1, 2)),
+    )
+
+
+def framing_table(framing: Framing) -> Mapping[str, Any]:
+    """What of a framing is unusual, as a mock's `framing` table."""
+    usual = Framing()
+    return {
+        one.name: getattr(framing, one.name)
+        for one in fields(Framing)
+        if getattr(framing, one.name) != getattr(usual, one.name)
+    }
+
+
+def arguments_of(call: Any) -> Any:
+    """The arguments of a tool call as a value."""
+    return json.loads(call.arguments or "{}") if isinstance(call.arguments, str) else call.arguments
