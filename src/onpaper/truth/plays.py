@@ -18,7 +18,7 @@ from onpaper.mock import Call, Mock, Say, Trouble
 KEY = "sk-onpaper"
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
 ADD, SUM = Call("add", ('{"a":', " 1}")), Call("sum", ('{"b":', " 2}"))
-NO_ARGUMENTS = Call("now", ("{}",))
+NO_ARGUMENTS, EMPTY_ARGUMENTS = Call("now", ("{}",)), Call("now", ("",))
 
 SAYS: dict[str, Say] = {
     "text": Say(text=("Hel", "lo", "!")),
@@ -29,6 +29,7 @@ SAYS: dict[str, Say] = {
     "refusal": Say(refusal=("I ", "cannot.")),
     "tool": Say(tool_calls=(ADD,)),
     "tool without arguments": Say(tool_calls=(NO_ARGUMENTS,)),
+    "tool with empty arguments": Say(tool_calls=(EMPTY_ARGUMENTS,)),
     "tools": Say(tool_calls=(ADD, SUM)),
     "text and tool": Say(text=("Let ", "me"), tool_calls=(ADD,)),
     "reasoning": Say(reasoning=("So", ", "), text=("Hel", "lo")),

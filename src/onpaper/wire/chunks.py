@@ -144,8 +144,11 @@ def _deltas(voice: Voice, say: Say, templates: Mapping[str, Any]) -> Iterator[An
     opening, carried = _opening(templates, reasoning, text, say, fragments)
     if opening is not None:
         yield fill(opening, values | carried)
+    reasoned = bool(reasoning) or "opening_reasoning" in templates
     for piece in reasoning:
         yield fill(templates.get("reasoning", {}), values | {"text": piece})
+    if say.reasoning and reasoned and "reasoning_end" in templates:
+        yield fill(templates["reasoning_end"], values)
     for piece in text:
         yield fill(templates.get("text", {}), values | {"text": piece})
     for piece in say.refusal:
