@@ -39,10 +39,9 @@ def checked_stop(stop: str | Sequence[str] | None) -> str | list[str] | None:
     """Stop sequences as they came, a text or a list of texts; None when there are none."""
     if stop is None or isinstance(stop, str):
         return stop
-    stops = list(stop)
-    if not all(isinstance(item, str) for item in stops):
+    if not isinstance(stop, Sequence) or not all(isinstance(item, str) for item in stop):
         raise ValueError(f"stop must be a text or a list of texts, not {stop!r}")
-    return stops or None
+    return list(stop) or None
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:

@@ -32,6 +32,7 @@ class VLLMBackend(OpenAICompatibleBackend):
             model, base_url, window=max_model_len, sampling=sampling, api_key=api_key, timeouts=timeouts
         )
         self.enable_thinking = enable_thinking
+        self.max_model_len = max_model_len
 
     def _extra_keys(self, sampling: dict[str, Any]) -> dict[str, Any]:
         return {
