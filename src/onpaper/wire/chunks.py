@@ -119,10 +119,19 @@ def _parts(voice: Voice, say: Say, index: int) -> Iterator[Part]:
         if say.tool_calls:
             closing = templates.get("closing_tool", closing)
         closing = fill(closing, voice.values)
+    said = ""
     for number, delta in enumerate(deltas):
-        yield Part("piece" if number else "first", {"index": index, "delta": delta})
+        said += _words(delta)
+        yield Part("piece" if number else "first", {"index": index, "delta": delta, "said": said})
     if contract.get("stream.finishes", True):
-        yield Part("last", {"index": index, "delta": closing, "finish": voice.finish(say)})
+        said += _words(closing)
+        yield Part("last", {"index": index, "delta": closing, "said": said, "finish": voice.finish(say)})
+
+
+def _words(delta: Any) -> str:
+    """The text of a delta, for templates that say all the text so far."""
+    content = delta.get("content") if isinstance(delta, Mapping) else None
+    return content if isinstance(content, str) else ""
 
 
 def _delta_templates(voice: Voice, say: Say) -> Mapping[str, Any]:
