@@ -25,7 +25,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from servers import CONTEXT, ENVIRONMENTS, RECIPES, SERVERS, Environment, Place, Server
+from environments import ENVIRONMENTS, Environment
+from servers import CONTEXT, RECIPES, SERVERS, Place, Server
 
 from onpaper.cassettes import CassetteError, Provenance, save
 from onpaper.cassettes.cases import select
@@ -38,6 +39,7 @@ class LabError(Exception):
 
 def main() -> int:
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped on the way out
     try:
         return arguments.run(arguments)
     except (LabError, CassetteError) as error:
@@ -81,7 +83,7 @@ def _chosen(arguments: argparse.Namespace) -> list[Server]:
 
 def _list(arguments: argparse.Namespace) -> int:
     for server in SERVERS:
-        print(f"{server.name:20}{server.server}: {server.setup}")
+        print(f"{server.name:24}{server.server}: {server.setup}")
     return 0
 
 

@@ -29,7 +29,7 @@ def verify(folder: str | os.PathLike[str], oldest: datetime.date | None = None) 
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         if path in known:
             problems += [f"{path}: {problem}" for problem in _problems(path, oldest)]
-        elif path.suffix != ".md" and path.name != ".gitkeep":
+        elif path.suffix != ".md":
             problems.append(f"{path}: is not a cassette (those are <provider>/<case>.yaml); remove it")
     return problems
 
