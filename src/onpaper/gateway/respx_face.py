@@ -38,7 +38,7 @@ def only_on_a_socket(script: Script) -> list[str]:
         needs("bytes before the head", write.fault)
     for write in script.writes:
         if write.raw:
-            needs("raw bytes in the transfer coding", write.fault)
+            needs("raw bytes in the transfer coding", write.fault or script.end_fault)
         if write.cuts:
             needs("a frame of the transfer coding torn apart", write.fault)
     if script.head is not None and not _says_nothing(script):
