@@ -58,6 +58,9 @@ class Contract:
     base: Contract | None = field(default=None, repr=False)
     relayed: Contract | None = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        return f"<contract {self.name}>"
+
     @classmethod
     def load(cls, name: str, project: Path | None = None) -> Contract:
         """The contract of that name: the project's own `contracts/` first, then the ones shipped with onpaper.
