@@ -122,7 +122,7 @@ def echo(line: str, headers: dict[str, str], body: bytes) -> bytes:
             {"authorization": f"Bearer {key}", "b64": base64.b64encode(key.encode()).decode()}
         ),
         "url": f"http://127.0.0.1:8080/v1?key={urllib.parse.quote(key)}",
-        "file": "/home/anna/server.py",
+        "file": "/srv/anna/server.py",
         "request_id": "7c1d",
         "you_sent": headers,
     }

@@ -131,9 +131,9 @@ PRIVATE = {
     "localhost": "connect to localhost:4000 failed",
     "loopback of IPv6": "http://[::1]:80/",
     "private network": "upstream 192.168.1.20:8000",
-    "home": 'File "/home/anna/app/x.py", line 3',
-    "home after an escape": '"trace\\n/root/lab/x.py"',
-    "file url": "file:///home/anna/x",
+    "path": 'File "/srv/anna/app/x.py", line 3',
+    "path after an escape": '"trace\\n/opt/lab/x.py"',
+    "file url": "file:///srv/anna/x",
     "windows": "C:\\\\Users\\\\anna\\\\x.py",
     "mail": "contact anna@example.org now",
 }
@@ -147,6 +147,12 @@ def test_what_says_who_or_where_is_masked(name: str) -> None:
     cassette = Cassette("a/b", (exchange(body),))
     assert list(leaks(cassette, "", private=True)) and not list(leaks(cassette, ""))
     assert not list(leaks(Cassette("a/b", (exchange(masked),)), "", private=True))
+
+
+@pytest.mark.parametrize("folder", ["home", "root", "tmp", "Users", "var", "mnt", "work"])
+def test_a_path_below_any_folder_of_a_person_is_masked(folder: str) -> None:
+    path = f"/{folder}/anna/x.py"
+    assert redacted(f"no such file: {path}".encode()) == b"no such file: REDACTED" + b"*" * (len(path) - 8)
 
 
 INNOCENT = [
