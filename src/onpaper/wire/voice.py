@@ -75,6 +75,8 @@ class Voice:
     def finish(self, say: Say) -> Any:
         """The provider's word for why the reply ends."""
         reasons = self.contract.get("reply.finish", {})
+        if self.asked.stream:
+            reasons = {**reasons, **self.contract.get("stream.finish", {})}
         ending = say.ending
         if ending == "tool_calls" and self.asked.named_tool and say.finish is None:
             return reasons.get("named_tool", reasons.get("tool_calls", ending))
