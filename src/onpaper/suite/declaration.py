@@ -98,6 +98,11 @@ REFERENCE: dict[str, dict[str, Any]] = {
 """The three reference backends: what is judged where nothing is declared."""
 
 for _one in REFERENCE.values():
+    _one["timeouts"] = {
+        "connect": {"timeouts": {"connect": 0.3}},
+        "first_byte": {"timeouts": {"first_byte": 0.3}},
+        "between": {"timeouts": {"between_chunks": 0.3}},
+    }
     _one["capabilities"] = {
         name: "yes" for name in ("done_reason", "tool_calls", "reasoning", "errors", "set_model", "sampling")
     }

@@ -1,0 +1,380 @@
+"""The key: where it goes, and where it must never be."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+from onpaper.clauses import INTERFACE, Case, View, clause
+from onpaper.clauses.operations import REQUEST_CASES
+from onpaper.exchange import Exchange, Request, header_values
+from onpaper.script import Script, Write
+from onpaper.suite.play import Play, answer_of
+from onpaper.suite.run import Run, chain
+from onpaper.suite.stage import KEY, Setup, Stage, completing, streaming
+from onpaper.suite.verdict import Broken, NotApplicable
+
+ILLEGAL = "https://github.com/openai/openai-python/issues/961"
+CALLS = (Case("stream"), Case("complete"), Case("list-models"))
+
+
+def needs_key(stage: Stage) -> None:
+    """Raise NotApplicable unless the declaration says where the backend finds its key."""
+    if not stage.keyed:
+        raise NotApplicable("the declaration names no environment variable with {key}")
+
+
+async def _call(stage: Stage, name: str, setup: Setup, play: Play = Play("hello")) -> Run:
+    if name == "stream":
+        return await stage.stream(play, setup)
+    if name == "complete":
+        return await stage.complete(play, setup)
+    stage.needs("list_models")
+    return await stage.call("list_models", play, setup)
+
+
+def credentials(request: Request, view: View) -> list[str]:
+    """Every value that the request gives as its key, in the contract's header and in Authorization."""
+    names = {view.contract.auth_header.lower(), "authorization", *(w["header"] for w in view.contract.get("auth.also", ()))}
+    return [value for name in sorted(names) for value in header_values(request.headers, name)]
+
+
+@clause(
+    "auth/header",
+    kind="request",
+    cases=REQUEST_CASES,
+    covers=(23, 37),
+    source=INTERFACE,
+    why="A copy of the client sent no key at all, and every test passed because nothing looked.",
+)
+def exact_header(exchange: Exchange, view: View) -> None:
+    """With a key, every request carries it exactly once, in the provider's header and form, the model list too.
+
+    Set the header on the client, not on one call.
+    """
+    if not view.key_known or view.key is None:
+        raise NotApplicable("this client has no key")
+    if exchange.redacted:
+        raise NotApplicable("the headers of a recording are redacted")
+    values = credentials(exchange.request, view)
+    ways = [{"header": view.contract.auth_header, "form": view.contract.get("auth.form", "Bearer {key}")}]
+    allowed = [way["form"].replace("{key}", view.key) for way in [*ways, *view.contract.get("auth.also", ())]]
+    if not values:
+        raise Broken(f"{exchange.request.method} {exchange.request.path} carries no key")
+    if len(values) > 1:
+        raise Broken(f"{exchange.request.method} {exchange.request.path} carries {len(values)} keys")
+    if not any(_same(values[0], way) for way in allowed):
+        found = values[0].replace(view.key, "<key>")
+        raise Broken(f"the key went out as {found!r}; the provider wants {allowed[0].replace(view.key, '<key>')!r}")
+
+
+def _same(found: str, wanted: str) -> bool:
+    """The scheme's name is case-insensitive (RFC 9110 §11.1), the credential is not."""
+    scheme, blank, rest = wanted.partition(" ")
+    given, _, given_rest = found.partition(" ")
+    return given.lower() == scheme.lower() and given_rest == rest if blank else found == wanted
+
+
+@clause(
+    "auth/not-in-url-or-body",
+    kind="request",
+    cases=REQUEST_CASES,
+    covers=(28,),
+    source="https://github.com/graniet/llm/issues/115",
+    why="URLs and bodies are logged by every proxy on the way.",
+)
+def not_in_url_or_body(exchange: Exchange, view: View) -> None:
+    """The key is never in the URL, in the body, or in any other header."""
+    if not view.key_known or view.key is None:
+        raise NotApplicable("this client has no key")
+    if view.key in exchange.request.target:
+        raise Broken(f"the key is in the URL: {exchange.request.target.replace(view.key, '<key>')}")
+    if view.key.encode() in exchange.request.body:
+        raise Broken("the key is in the body", exchange.request.body.replace(view.key.encode(), b"<key>"))
+    named = {view.contract.auth_header.lower(), "authorization", *(w["header"].lower() for w in view.contract.get("auth.also", ()))}
+    for name, value in exchange.request.headers:
+        if view.key in value and name.lower() not in named:
+            raise Broken(f"the key is in the header {name}")
+
+
+@clause("auth/absent-without-key", cases=CALLS, covers=(24,), source=INTERFACE,
+        why="A local server that is handed an empty or made-up key may refuse it.")  # fmt: skip
+async def absent_without_key(stage: Stage, case: Case) -> None:
+    """Without a key there is no Authorization header.
+
+    Add the header only when there is a key.
+    """
+    run = await _call(stage, case.id, Setup(key=None))
+    _no_header(stage, run)
+
+
+@clause("auth/blank-key", cases=tuple(Case(f"{c.id}-{n}", (c.id, v)) for c in CALLS for n, v in (("empty", ""), ("blank", "  \t"))),
+        covers=(25,), source=ILLEGAL, why="`Bearer ` with nothing behind it is an illegal header value that kills the request.")  # fmt: skip
+async def blank_key(stage: Stage, case: Case) -> None:
+    """A key that is empty or blank counts as no key: no header, no crash."""
+    needs_key(stage)
+    name, key = case.value
+    run = await _call(stage, name, Setup(key=key))
+    if run.phase == "construct" and stage.contract.get("auth.required"):
+        raise NotApplicable("the backend refuses to be made without a key")
+    _no_header(stage, run)
+    run.must_not_raise()
+
+
+def _no_header(stage: Stage, run: Run) -> None:
+    for exchange in run.exchanges:
+        values = credentials(exchange.request, View(stage.contract))
+        if values:
+            raise Broken(f"{exchange.request.method} {exchange.request.path} carries {values[0]!r} though there is no key")
+    if not run.exchanges and run.error is None and run.operation != "list_models()":
+        raise Broken(f"{run.operation} sent no request")
+
+
+@clause("auth/key-is-stripped", cases=(Case("newline", KEY + "\n"), Case("spaces", f"  {KEY} ")), covers=(26,), source=ILLEGAL,
+        why="Keys are pasted with the line end that was copied along.")  # fmt: skip
+async def stripped(stage: Stage, case: Case) -> None:
+    """A key with blanks or a line end around it is stripped, or refused without being shown."""
+    needs_key(stage)
+    run = await stage.stream(setup=Setup(key=case.value))
+    if run.error is not None:
+        _not_shown(run, KEY)
+        if run.exchanges:
+            run.must_not_raise()
+        return
+    values = credentials(run.exchanges[0].request, View(stage.contract)) if run.exchanges else []
+    if len(values) != 1 or not _same(values[0], stage.contract.auth_value(KEY)):
+        raise Broken(f"the key went out as {[value.replace(KEY, '<key>') for value in values]!r}")
+
+
+@clause("auth/control-characters", cases=(Case("newline-inside", "sk-onpaper\nCanary7Qd2fXw9"), Case("escape-inside", "sk-onpaper\x1bCanary7Qd2fXw9")),
+        covers=(26,), source=ILLEGAL, why="HTTP libraries refuse such a header value and quote it, key and all, in their message.")  # fmt: skip
+async def control_characters(stage: Stage, case: Case) -> None:
+    """A key with a control character inside is an error that does not show the key, and nothing is sent with it."""
+    needs_key(stage)
+    run = await stage.stream(setup=Setup(key=case.value))
+    for exchange in run.exchanges:
+        if any("Canary7Qd2fXw9" in value for value in credentials(exchange.request, View(stage.contract))):
+            raise Broken("a key with a control character inside was sent")
+    if run.error is None:
+        raise Broken("a key with a control character inside was neither refused nor sent")
+    _not_shown(run, "Canary7Qd2fXw9")
+
+
+def _not_shown(run: Run, secret: str) -> None:
+    if run.error is None:
+        return
+    shown = "".join(traceback.format_exception(run.error)) + repr(run.error)
+    if secret in shown:
+        where = next((type(one).__name__ for one in chain(run.error) if secret in f"{one!s}{one!r}"), "the traceback")
+        raise Broken(f"{where} shows the key: {shown.replace(secret, '<key>')[-400:]}")
+
+
+@clause(
+    "auth/key-not-in-errors",
+    cases=tuple(Case(name) for name in ("unauthorized", "server-error", "connection-reset", "malformed-chunk", "html-502", "ndjson-malformed-line")),
+    covers=(27,),
+    source="https://github.com/ogx-ai/ogx/issues/3499",
+    why="Exceptions end in logs, bug reports and chat windows.",
+)  # fmt: skip
+async def not_in_errors(stage: Stage, case: Case) -> None:
+    """No exception shows the key: not in its text, its repr, its arguments, its causes or its traceback."""
+    needs_key(stage)
+    play = applicable(stage, Play(case.id))
+    for run in (await stage.stream(play), await stage.complete(play)):
+        _not_shown(run, KEY)
+
+
+def applicable(stage: Stage, play: Play) -> Play:
+    """The play, unless it is for another protocol."""
+    from onpaper.suite.play import _mock
+
+    wanted = _mock(play.name).protocol
+    if wanted not in (None, stage.contract.protocol):
+        raise NotApplicable(f"the provider does not speak {wanted}")
+    return play
+
+
+@clause("auth/echoed-key", cases=(Case("stream"), Case("complete")), covers=(27,), level="should",
+        source="https://github.com/RockChinQ/free-one-api/issues/144", why="Some providers quote the refused key in their answer.")  # fmt: skip
+async def echoed(stage: Stage, case: Case) -> None:
+    """A key that the server quotes in an error is masked before the error is shown.
+
+    Replace the key in the body that you keep.
+    """
+    needs_key(stage)
+    body = b'{"error":{"message":"Incorrect API key provided: %s","type":"auth_error","code":"401"}}' % KEY.encode()
+    script = Script(401, (("content-type", "application/json"),), (Write(body),), transfer="length")
+    act = streaming() if case.id == "stream" else completing()
+    run = await stage.drive(f"{case.id}()", act, lambda _: script)
+    run.must_raise("the server answered 401")
+    _not_shown(run, KEY)
+
+
+@clause("auth/key-not-in-repr", covers=(27,), source="https://github.com/steve-goldberg/NocoBot/issues/3",
+        why="repr() of a client ends in debug output and in crash reports.")  # fmt: skip
+async def not_in_repr(stage: Stage, case: Case) -> None:
+    """The key is in neither repr() nor str() of the backend."""
+    needs_key(stage)
+
+    async def act(backend: Any, run: Run) -> None:
+        run.value = f"{backend!r} {backend!s}"
+
+    run = await stage.drive("repr()", act)
+    run.must_not_raise()
+    if KEY in run.value:
+        raise Broken(f"repr() shows the key: {run.value.replace(KEY, '<key>')[:300]}")
+
+
+class _Keeping(logging.Handler):
+    """Keeps every record with its arguments, as text."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.NOTSET)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.lines.append(f"{record.name}: {record.getMessage()} {record.args!r} {record.exc_text or ''}")
+        except Exception as error:
+            self.lines.append(f"{record.name}: {error!r}")
+
+
+@clause("auth/key-not-in-logs", cases=(Case("stream"), Case("complete"), Case("list-models"), Case("unauthorized")), covers=(27,),
+        source="https://github.com/steve-goldberg/NocoBot/issues/3",
+        why="httpx and httpcore log at DEBUG what they send; an application's logging config may let that through.")  # fmt: skip
+async def not_in_logs(stage: Stage, case: Case) -> None:
+    """The key is in no log record, at any level, of any logger, nor in a record's arguments.
+
+    Hand the key to your HTTP library in a form that its log does not print.
+    """
+    needs_key(stage)
+    handler, root = _Keeping(), logging.getLogger()
+    level = root.level
+    named = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    levels = {logger: (logger.level, logger.propagate, logger.disabled) for logger in named}
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    for logger in named:
+        logger.setLevel(logging.NOTSET)
+        logger.propagate, logger.disabled = True, False
+    try:
+        if case.id == "list-models":
+            run = await stage.drive("list_models()", lambda backend, run: backend.list_models())
+        elif case.id == "unauthorized":
+            run = await stage.drive("stream()", streaming(), Play("unauthorized"))
+        else:
+            run = await stage.drive(f"{case.id}()", streaming() if case.id == "stream" else completing())
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        for logger, (old, propagate, disabled) in levels.items():
+            logger.setLevel(old)
+            logger.propagate, logger.disabled = propagate, disabled
+    for line in handler.lines:
+        if KEY in line:
+            raise Broken(f"a log record shows the key: {line.replace(KEY, '<key>')[:400]}")
+    if not run.exchanges and case.id != "list-models":
+        run.must_not_raise()
+
+
+REDIRECTS = tuple(Case(f"{method}-{status}", (method, status)) for method in ("stream", "complete") for status in (301, 302, 307, 308))
+
+
+async def _redirected(stage: Stage, method: str, status: int) -> tuple[Run, list[Exchange]]:
+    """Drive a call that the gateway redirects to another port of the loopback; gives what arrived there."""
+    hello = answer_of(Play("hello"), stage.contract)
+    with stage.hall.gateway(hello) as other:
+        script = Script(status, (("location", f"http://localhost:{other.port}{stage.contract.chat_path}"),), transfer="length")
+        act = streaming() if method == "stream" else completing()
+        run = await stage.drive(f"{method}()", act, lambda _: script)
+        return run, list(other.journal)
+
+
+@clause("auth/redirect", cases=REDIRECTS, covers=(29,), source="https://github.com/openai/openai-python/issues/3516",
+        why="A redirect to another origin hands the key to whoever set it.")  # fmt: skip
+async def redirect(stage: Stage, case: Case) -> None:
+    """The key never follows a redirect to another host, scheme or port."""
+    needs_key(stage)
+    _, arrived = await _redirected(stage, *case.value)
+    for exchange in arrived:
+        for name, value in exchange.request.headers:
+            if KEY in value:
+                raise Broken(f"after a redirect to another origin the header {name} carries the key")
+
+
+@clause("auth/redirect-method", cases=REDIRECTS, covers=(30,), source="https://github.com/rmusser01/tldw_chatbook/pull/1925",
+        why="A POST that turns into a GET loses the prompt and gets something else back.")  # fmt: skip
+async def redirect_method(stage: Stage, case: Case) -> None:
+    """A redirected POST never becomes a GET, and is never taken for an answer.
+
+    Do not follow redirects, or follow only 307 and 308 with the same method and body.
+    """
+    run, arrived = await _redirected(stage, *case.value)
+    turned = [one for one in arrived if one.request.method != "POST"]
+    if turned:
+        raise Broken(f"after a {case.value[1]} the POST became {turned[0].request.method} {turned[0].request.target}")
+    if not arrived:
+        run.must_raise(f"the server answered {case.value[1]}")
+
+
+@clause("auth/explicit-key-wins", cases=(Case("netrc"), Case("userinfo")), covers=(32,),
+        source="https://github.com/encode/httpx/issues/568", why="~/.netrc and a user name in the URL replace the Authorization header in many HTTP libraries.")  # fmt: skip
+async def explicit_key(stage: Stage, case: Case) -> None:
+    """The configured key wins over ~/.netrc and over a user name in the base URL."""
+    needs_key(stage)
+    if case.id == "userinfo":
+        run = await stage.stream(setup=Setup(userinfo="someone:else"))
+        if run.phase == "construct" or (run.error is not None and not run.exchanges):
+            return
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "netrc"
+            path.write_text("machine 127.0.0.1 login someone password else\n")
+            path.chmod(0o600)
+            run = await stage.stream(setup=Setup(env=(("NETRC", str(path)),)))
+    for exchange in run.exchanges:
+        values = [v.replace(KEY, "<key>") for v in credentials(exchange.request, View(stage.contract))]
+        if values != [stage.contract.auth_value("<key>")]:
+            raise Broken(f"{case.id} changed what goes out as the key: {values!r}")
+    if not run.exchanges:
+        run.must_not_raise()
+
+
+@clause("auth/two-keys", covers=(33,), source=INTERFACE, why="A client or a header cached per class mixes up two tenants.")
+async def two_keys(stage: Stage, case: Case) -> None:
+    """Two backends made with two keys never mix them, also when they work at the same time."""
+    needs_key(stage)
+    second = "sk-onpaper-Second4Ab1cYz8"
+    first_run, second_run = Run(stage.contract), Run(stage.contract)
+    async with stage.backend(first_run) as one:
+        async with stage.backend(second_run, setup=Setup(key=second)) as two:
+            if one is None or two is None:
+                raise NotApplicable(f"the backend could not be made twice: {first_run.error or second_run.error}")
+            await asyncio.gather(*(_drain(b) for b in (one, two, one, two)), return_exceptions=True)
+    for run, key in ((first_run, KEY), (second_run, second)):
+        for exchange in run.exchanges:
+            if any(not value.endswith(key) for value in credentials(exchange.request, View(stage.contract))):
+                raise Broken("a request went out with the key of the other backend")
+    if not first_run.exchanges or not second_run.exchanges:
+        raise NotApplicable("no request was made: see stream/text")
+
+
+async def _drain(backend: Any) -> None:
+    async for _ in backend.stream([{"role": "user", "content": "hi"}]):
+        pass
+
+
+@clause("auth/refused-key", cases=tuple(Case(f"{m}-{n}", (m, n)) for m in ("stream", "complete") for n in ("unauthorized", "forbidden")),
+        covers=(36, 154), source=INTERFACE, why="A refused key that is tried again locks the account; one that is swallowed looks like an empty reply.")  # fmt: skip
+async def refused_key(stage: Stage, case: Case) -> None:
+    """401 and 403 raise, and are not tried again."""
+    method, name = case.value
+    run = await (stage.stream(Play(name)) if method == "stream" else stage.complete(Play(name)))
+    run.must_raise(f"the provider answered {run.exchanges[0].reply.status if run.exchanges and run.exchanges[0].reply else 401}")
+    if len(run.chats) > 1:
+        raise Broken(f"the request was sent {len(run.chats)} times")
+

@@ -1,0 +1,388 @@
+"""Connections: used again, let go of, and never shared by two replies."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+import warnings
+from dataclasses import replace
+from typing import Any
+
+from onpaper.answer import Provider
+from onpaper.clauses import INTERFACE, Case, clause
+from onpaper.exchange import Request
+from onpaper.gateway import closed_by_client
+from onpaper.mock import Mock
+from onpaper.script import Script
+from onpaper.suite.play import Play, answer_of
+from onpaper.suite.run import Hung, Run
+from onpaper.suite.stage import HELLO, MESSAGES, PLAIN, Setup, Stage, completing, streaming
+from onpaper.suite.verdict import Broken, NotApplicable
+
+REUSE = "https://github.com/openai/openai-python/issues/3440"
+POOL = "https://github.com/openai/openai-python/issues/763"
+
+
+def limited(stage: Stage, which: str) -> Setup:
+    """A set-up with a short time-out. Raises NotApplicable when the declaration does not say how it is set."""
+    if which not in stage.declared.timeouts:
+        raise NotApplicable(f"the declaration does not say how a short {which} time-out is set")
+    return Setup(args=tuple(stage.declared.timeouts[which].items()))
+
+
+async def _read(backend: Any, messages: Any = MESSAGES) -> str:
+    return "".join([piece async for piece in backend.stream(list(messages))])
+
+
+@clause("connection/reused", cases=(Case("stream"), Case("complete"), Case("list-models"), Case("error")), covers=(155, 156), source=REUSE,
+        why="A client that closes the reply at [DONE] pays for a TCP and a TLS handshake with each call, about 300 ms.")  # fmt: skip
+async def reused(stage: Stage, case: Case) -> None:
+    """After a reply that was read to its end the connection is used again: five calls, one connection.
+
+    After [DONE], drain what is left of the body (the chunked terminator) for a moment before you close the reply.
+    """
+    if case.id == "list-models":
+        stage.needs("list_models")
+    else:
+        await (stage.plain_complete() if case.id == "complete" else stage.plain_stream())
+
+    async def act(backend: Any, run: Run) -> None:
+        for _ in range(5):
+            if case.id == "complete":
+                await backend.complete(list(MESSAGES))
+            elif case.id == "list-models":
+                await backend.list_models()
+            else:
+                try:
+                    await _read(backend)
+                except Exception:
+                    if case.id != "error":
+                        raise
+
+    play = Play("bad-request") if case.id == "error" else HELLO
+    run = await stage.drive(f"{case.id}()", act, play)
+    run.must_not_raise()
+    if run.connections > 1:
+        raise Broken(f"{len(run.exchanges)} calls opened {run.connections} connections")
+
+
+LEAVING = tuple(Case(name) for name in ("aclose", "break", "cancel", "exception"))
+
+
+@clause("connection/released", cases=LEAVING, covers=(153, 165), source="https://github.com/BerriAI/litellm/pull/21213",
+        why="The provider goes on generating, and billing, until it sees that nobody listens.")  # fmt: skip
+async def released(stage: Stage, case: Case) -> None:
+    """A stream that the caller leaves (aclose, break, cancellation, an exception in its loop) lets go of the connection within 2 s.
+
+    Close the reply in a `finally` or an `async with` inside the generator.
+    """
+    await stage.plain_stream()
+    answer = answer_of(Play("long-answer"), stage.contract)
+
+    def endless(request: Request) -> Script:
+        script = answer(request)
+        return replace(script, writes=script.writes[:3], end="hang")
+
+    async def leave(backend: Any) -> None:
+        source = backend.stream(list(MESSAGES))
+        async for _ in source:
+            if case.id == "exception":
+                raise LookupError("the consumer's own")
+            break
+        if case.id == "aclose":
+            await source.aclose()
+        del source
+
+    async def act(backend: Any, run: Run) -> None:
+        journal = run.notes["server"].journal
+        if case.id == "cancel":
+            task = asyncio.create_task(_read(backend))
+            await journal.async_wait_for(lambda one: any(e.reply is not None and e.reply.chunks for e in one), 3)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        else:
+            try:
+                await leave(backend)
+            except LookupError:
+                pass
+        gc.collect()
+        await journal.async_wait_for(closed_by_client(), 2)
+
+    run = await stage.drive("stream()", act, endless)
+    if isinstance(run.error, TimeoutError):
+        raise Broken(f"2 s after the caller left ({case.id}) the connection was still open")
+    run.must_not_raise()
+
+
+@clause("connection/abandoned", cases=(Case("closed"), Case("dropped")), covers=(154,), source=POOL,
+        why="Twenty interrupted replies, and the twenty-first waits two minutes for a connection.")  # fmt: skip
+async def abandoned(stage: Stage, case: Case) -> None:
+    """30 streams that were begun and abandoned (closed, or their last reference dropped) do not exhaust the pool.
+
+    A generator that somebody still holds is in use.
+    """
+    await stage.plain_stream()
+
+    async def act(backend: Any, run: Run) -> None:
+        for _ in range(30):
+            source = backend.stream(list(MESSAGES))
+            async for _ in source:
+                break
+            if case.id == "closed":
+                await source.aclose()
+            del source
+            if case.id == "dropped":
+                gc.collect()
+                await asyncio.sleep(0)
+        run.pieces.append(await _read(backend))
+
+    run = await stage.drive("stream()", act, Play("long-answer"), patience=max(8.0, stage.patience))
+    run.must_not_raise()
+    if not run.pieces or "word39" not in run.pieces[-1]:
+        raise Broken(f"after 30 abandoned streams stream() gave {run.pieces!r}")
+
+
+def _numbered(stage: Stage, count: int, pause: float) -> Provider:
+    replies = [
+        {"match": {"contains": f"number {n}."}, "text": [f"{n}-{k} " for k in range(4)], "usage": {"prompt": 100 + n, "completion": 4}, "pacing": {"first": pause, "between": pause}}
+        for n in range(count)
+    ]
+    return Provider(stage.contract, Mock.of({"about": "Numbered replies", "reply": replies}), strict=False)
+
+
+@clause("connection/concurrent", covers=(158, 159), source=INTERFACE, why="A buffer or a parser kept on the client mixes the words of two people.")
+async def concurrent(stage: Stage, case: Case) -> None:
+    """20 streams at once do not mix their text, their counts or their models, and really run at the same time."""
+    await stage.plain_stream()
+    pause = 0.03
+
+    async def one(backend: Any, number: int) -> str:
+        return await _read(backend, [{"role": "user", "content": f"number {number}."}])
+
+    async def act(backend: Any, run: Run) -> None:
+        run.value = await asyncio.gather(*(one(backend, number) for number in range(20)))
+
+    run = await stage.drive("stream()", act, _numbered(stage, 20, pause))
+    run.must_not_raise()
+    for number, text in enumerate(run.value):
+        wanted = "".join(f"{number}-{k} " for k in range(4))
+        if text != wanted:
+            raise Broken(f"stream {number} gave {text!r}; the server said {wanted!r}")
+    took, alone = run.marks["end"] - run.marks["start"], 4 * pause
+    if took > 10 * alone:
+        raise Broken(f"20 streams of {alone:.2f} s each took {took:.2f} s: they ran one after the other")
+
+
+@clause("connection/aclose", covers=(160,), source=INTERFACE, why="Sockets that stay open after the end are warnings today and 'too many open files' later.")
+async def aclose(stage: Stage, case: Case) -> None:
+    """aclose() closes every connection, and may be called twice."""
+    stage.needs("aclose")
+    await stage.plain_stream()
+
+    async def act(backend: Any, run: Run) -> None:
+        await _read(backend)
+        await backend.aclose()
+        journal = run.notes["server"].journal
+        await journal.async_wait_for(lambda one: len(one.closures) >= one.connections, 2)
+        await backend.aclose()
+
+    run = await stage.drive("aclose()", act)
+    if isinstance(run.error, TimeoutError):
+        raise Broken("2 s after aclose() a connection was still open")
+    run.must_not_raise()
+
+
+@clause("connection/second-loop", covers=(161,), source="https://github.com/NVIDIA/SkillSpector/issues/519", why="A script that calls asyncio.run twice gets 'Event loop is closed' and no idea why.")
+async def second_loop(stage: Stage, case: Case) -> None:
+    """A backend used from a second event loop works, or says what is wrong; asyncio's own 'Event loop is closed' says nothing."""
+    await stage.plain_stream()
+
+    def use(backend: Any) -> str:
+        return asyncio.run(_read(backend))
+
+    async def act(backend: Any, run: Run) -> None:
+        run.pieces = [await asyncio.to_thread(use, backend), await asyncio.to_thread(use, backend)]
+
+    run = await stage.drive("stream()", act)
+    if run.error is not None and any(words in str(run.error) for words in ("Event loop is closed", "different loop", "different event loop")):
+        raise Broken(f"the second event loop met {type(run.error).__name__}: {run.error}")
+    if run.error is None and run.pieces != ["Hello, world!"] * 2:
+        raise Broken(f"two event loops gave {run.pieces!r}")
+    if isinstance(run.error, Hung):
+        run.must_not_raise()
+
+
+TIMES = "https://github.com/openai/openai-python/pull/3566"
+
+
+@clause("connection/first-byte-time-out", cases=(Case("stream"), Case("complete")), covers=(162,), source=TIMES, why="A server that accepts and then says nothing.")
+async def first_byte(stage: Stage, case: Case) -> None:
+    """A server that never answers is an error once the first-byte time-out has passed."""
+    setup = limited(stage, "first_byte")
+    act = streaming() if case.id == "stream" else completing()
+    run = await stage.drive(f"{case.id}()", act, lambda _: Script(head=b"", end="hang"), setup, patience=4)
+    run.must_raise("the server never answered")
+
+
+@clause("connection/between-time-out", covers=(162,), source=TIMES, why="A stream that falls silent in the middle of a sentence.")
+async def between(stage: Stage, case: Case) -> None:
+    """A stream that falls silent is an error once the time-out between chunks has passed."""
+    setup = limited(stage, "between")
+    run = await stage.stream(Play("stall"), setup)
+    run.must_raise("the server fell silent")
+
+
+@clause("connection/keep-alives-are-no-progress", protocol="sse", covers=(163,), policy=True, source=TIMES, why="A proxy's keep-alive comments hide that the model behind it has died.")
+async def keepalives(stage: Stage, case: Case) -> None:
+    """Keep-alive comments do not count as progress: a stream of nothing else is an error once the time-out between chunks has passed."""
+    setup = limited(stage, "between")
+    from onpaper.script import Write
+
+    answer = answer_of(HELLO, stage.contract)
+
+    def only_comments(request: Request) -> Script:
+        script = answer(request)
+        return replace(script, writes=(*script.writes[:2], *(Write(b": keep-alive\n\n", after=0.1) for _ in range(40))), end="hang")
+
+    run = await stage.drive("stream()", streaming(), only_comments, setup, patience=3.5)
+    run.must_raise("the server sent nothing but keep-alives")
+
+
+@clause("connection/connect-time-out", covers=(162,), source=TIMES, why="A firewall that drops packets instead of refusing them.")
+async def connect_time_out(stage: Stage, case: Case) -> None:
+    """A server that does not accept is an error once the connect time-out has passed."""
+    setup = limited(stage, "connect")
+    import socket
+
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        fillers = [socket.socket() for _ in range(8)]
+        try:
+            for one in fillers:
+                one.setblocking(False)
+                one.connect_ex(("127.0.0.1", port))
+
+            async def act(backend: Any, run: Run) -> None:
+                other = stage.factory(**{"model": stage.declared.model_name, **stage.declared.args, **dict(setup.args), "base_url": f"http://127.0.0.1:{port}"})
+                try:
+                    await _read(other)
+                finally:
+                    if hasattr(other, "aclose"):
+                        await other.aclose()
+
+            run = await stage.drive("stream()", act, HELLO, setup, patience=4)
+        finally:
+            for one in fillers:
+                one.close()
+    run.must_raise("the server did not accept the connection")
+
+
+@clause("connection/stays-on-base-url", cases=(Case("stream"), Case("complete"), Case("prefill"), Case("list-models")), covers=(186,), source=INTERFACE,
+        why="A default URL, a telemetry call or a look-up of prices reaches a machine that nobody chose.")  # fmt: skip
+async def stays(stage: Stage, case: Case) -> None:
+    """A backend connects to its base URL and nowhere else."""
+    from onpaper.clauses.operations import operate
+
+    run = await operate(stage, case.id)
+    if run.strayed:
+        raise Broken(f"{run.operation} tried to reach {', '.join(sorted(set(run.strayed)))}; onpaper refused the connection")
+    if case.id in ("stream", "complete") and not run.exchanges:
+        raise Broken(f"{run.operation} never reached base_url{run._raised()}")
+
+
+@clause("connection/loop-not-blocked", cases=(Case("stream"), Case("complete")), covers=(164,), source=INTERFACE, why="While a blocking client waits, nothing else in the application moves.")
+async def not_blocked(stage: Stage, case: Case) -> None:
+    """While a call waits for the server the event loop goes on turning.
+
+    Use an asynchronous client, or a thread.
+    """
+    answer = answer_of(HELLO, stage.contract)
+    pause = 0.25
+    act = streaming() if case.id == "stream" else completing()
+
+    async def beside(backend: Any, run: Run) -> None:
+        turns: list[float] = []
+
+        async def tick() -> None:
+            while True:
+                turns.append(time.monotonic())
+                await asyncio.sleep(0.01)
+
+        ticking = asyncio.create_task(tick())
+        try:
+            await act(backend, run)
+        finally:
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+        gaps = [after - before for before, after in zip(turns, turns[1:], strict=False)]
+        run.notes["gap"] = max([*gaps, time.monotonic() - turns[-1]], default=0.0)
+
+    run = await stage.drive(f"{case.id}()", beside, lambda request: replace(answer(request), head_after=pause))
+    run.must_not_raise()
+    if run.notes.get("gap", 0.0) > pause * 0.8:
+        raise Broken(f"the event loop stood still for {run.notes['gap'] * 1000:.0f} ms of the {pause * 1000:.0f} ms that the server took")
+
+
+@clause("connection/leaves-nothing", cases=(Case("stream"), Case("complete"), Case("break")), covers=(166,), source=INTERFACE, why="Tasks nobody awaits, sockets nobody closed: each is a warning in somebody's tests.")
+async def leaves_nothing(stage: Stage, case: Case) -> None:
+    """After aclose() no task, no socket and no ResourceWarning is left behind."""
+    stage.needs("aclose")
+    await stage.plain_stream()
+
+    async def act(backend: Any, run: Run) -> None:
+        if case.id == "complete":
+            await completing()(backend, run)
+        elif case.id == "stream":
+            await streaming()(backend, run)
+        else:
+            source = backend.stream(list(MESSAGES))
+            async for _ in source:
+                break
+            await source.aclose()
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        threads = threading.active_count()
+        run = await stage.drive(f"{case.id}()", act, HELLO, PLAIN)
+        gc.collect()
+    run.must_not_raise()
+    if run.leftovers:
+        raise Broken(f"after aclose() tasks are left: {', '.join(run.leftovers)}")
+    told = [str(one.message) for one in caught if issubclass(one.category, (ResourceWarning, RuntimeWarning))]
+    if told:
+        raise Broken(f"after aclose(): {told[0]}")
+    if threading.active_count() > threads + 8:
+        raise Broken(f"{threading.active_count() - threads} threads are left")
+    left = run.notes.get("open connections", 0)
+    if left:
+        raise Broken(f"after aclose() {left} connection(s) are still open")
+
+
+@clause("connection/stale", covers=(157,), source="https://github.com/NousResearch/hermes-agent/issues/75463", why="llama.cpp closes idle connections after five seconds; the next call meets a dead one.")
+async def stale(stage: Stage, case: Case) -> None:
+    """A pooled connection that the server has closed since does not fail or hang the next call."""
+    await stage.plain_stream()
+
+    async def act(backend: Any, run: Run) -> None:
+        await _read(backend)
+        server = run.notes["server"]
+        await asyncio.to_thread(_drop_connections, server)
+        run.pieces.append(await _read(backend))
+
+    run = await stage.drive("stream()", act)
+    run.must_not_raise()
+    if run.pieces != ["Hello, world!"]:
+        raise Broken(f"after the server closed the idle connection stream() gave {run.pieces!r}")
+
+
+def _drop_connections(server: Any) -> None:
+    async def drop() -> None:
+        for connection in tuple(server.open):
+            connection.abort()
+        await asyncio.sleep(0.01)
+
+    asyncio.run_coroutine_threadsafe(drop(), server._loop).result(5)

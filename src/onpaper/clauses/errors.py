@@ -1,0 +1,223 @@
+"""Errors by status: raised, with the provider's words, once, and without leaking a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from onpaper.clauses import INTERFACE, Case, clause
+from onpaper.clauses.stream import needs_result
+from onpaper.script import Script, Write
+from onpaper.suite.play import Play
+from onpaper.suite.run import Hung, Run, chain, status_of
+from onpaper.suite.stage import MESSAGES, Stage, completing, streaming
+from onpaper.suite.verdict import Broken, NotApplicable
+
+STATUSES = ("bad-request", "unauthorized", "forbidden", "model-not-found", "rate-limit", "context-length", "server-error", "overloaded", "html-502", "error-no-body")
+BOTH = tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "complete") for name in STATUSES)
+
+
+async def _failed(stage: Stage, case: Case) -> Run:
+    method, name = case.value
+    run = await (stage.stream(Play(name)) if method == "stream" else stage.complete(Play(name)))
+    status = run.scripts[-1].status if run.scripts else 0
+    run.must_raise(f"the provider answered {status}")
+    return run
+
+
+@clause("errors/raised", cases=BOTH, covers=(141, 146, 148), source="https://www.rfc-editor.org/rfc/rfc9110#section-15", why="An error status that becomes an empty reply is a silent outage.")
+async def raised(stage: Stage, case: Case) -> None:
+    """Every error status raises, also with a page or nothing as its body."""
+    run = await _failed(stage, case)
+    if run.pieces:
+        raise Broken(f"text came out of an error: {run.pieces!r}", run.wire)
+
+
+ENVELOPES = ("error-envelope-openai", "error-envelope-string", "error-envelope-message", "error-envelope-detail", "error-envelope-detail-list", "error-envelope-array", "error-text")
+
+
+@clause("errors/words-kept", cases=tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "complete") for name in ENVELOPES),
+        covers=(142, 147, 149), source="https://github.com/saurabhav88/EnviousWispr/issues/2062",
+        why="'400 Bad Request' costs an afternoon; the provider had said which parameter it was. A streamed reply's body has to be read before it can be kept.")  # fmt: skip
+async def words_kept(stage: Stage, case: Case) -> None:
+    """The exception keeps the provider's words, in whichever envelope they came, from stream() as from complete().
+
+    Read the body of an error status before you raise.
+    """
+    run = await _failed(stage, case)
+    run.must_keep_words("upstream exploded: quota drained")
+
+
+@clause("errors/status-kept", cases=BOTH, covers=(141, 142), source=INTERFACE, why="Calling code tells 401 from 429 from 503 by the status.")
+async def status_kept(stage: Stage, case: Case) -> None:
+    """A backend that declares `errors` gives the HTTP status on the exception, as `status`."""
+    needs_result(stage, "errors")
+    run = await _failed(stage, case)
+    assert run.error is not None
+    found, wanted = getattr(run.error, "status", None), run.scripts[-1].status
+    if found != wanted:
+        raise Broken(f"the exception's status is {found!r}; the provider answered {wanted}", run.wire)
+
+
+@clause("errors/status-visible", cases=BOTH, covers=(141,), level="should", source=INTERFACE, why="Without the status nobody knows whether to wait, to sign in or to give up.")
+async def status_visible(stage: Stage, case: Case) -> None:
+    """The HTTP status can be found on the exception, or in its words."""
+    run = await _failed(stage, case)
+    assert run.error is not None
+    wanted = run.scripts[-1].status
+    if status_of(run.error) != wanted and str(wanted) not in " ".join(str(one) for one in chain(run.error)):
+        raise Broken(f"neither {type(run.error).__name__} nor its text says {wanted}: {run.error}", run.wire)
+
+
+@clause("errors/retry-after", cases=tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "complete") for name in ("rate-limit", "rate-limit-date")),
+        covers=(144,), source="https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3", why="The provider says how long to wait; a client that guesses is refused again.")  # fmt: skip
+async def retry_after(stage: Stage, case: Case) -> None:
+    """A backend that declares `errors` gives Retry-After on the exception as seconds, from seconds and from an HTTP date."""
+    needs_result(stage, "errors")
+    run = await _failed(stage, case)
+    assert run.error is not None
+    header = next((value for name, value in run.scripts[-1].headers if name.lower() == "retry-after"), None)
+    if header is None:
+        raise NotApplicable("the provider sends no Retry-After")
+    found = getattr(run.error, "retry_after", None)
+    if case.id.endswith("date"):
+        # The date lies in the past of the clock that reads it: any count of seconds that is not negative will do.
+        good = isinstance(found, (int, float)) and found >= 0
+    else:
+        good = found == float(header)
+    if not good:
+        raise Broken(f"retry_after is {found!r}; the provider said {header!r}")
+
+
+@clause("errors/partial-kept", cases=(Case("truncated"), Case("error-object"), Case("connection-cut"), Case("ndjson-truncated")), covers=(60, 62), source=INTERFACE,
+        why="Half an answer is worth showing, as half an answer.")  # fmt: skip
+async def partial_kept(stage: Stage, case: Case) -> None:
+    """A backend that declares `errors` gives the text that had arrived on the exception, as `partial`."""
+    from onpaper.clauses.auth import applicable
+
+    needs_result(stage, "errors")
+    await stage.plain_stream()
+    run = await stage.stream(applicable(stage, Play(case.id)))
+    error = run.must_raise("the reply was not complete")
+    found = getattr(error, "partial", None)
+    if found != "".join(run.pieces):
+        raise Broken(f"partial is {found!r}; {''.join(run.pieces)!r} had been handed on", run.wire)
+
+
+@clause("errors/one-type", covers=(151,), source=INTERFACE, why="Calling code catches one type, whatever went wrong with the provider.")
+async def one_type(stage: Stage, case: Case) -> None:
+    """A backend that declares `errors` raises one family of exceptions for an error status, an error in a stream and an incomplete one."""
+    needs_result(stage, "errors")
+    await stage.plain_stream()
+    lines = stage.contract.protocol == "ndjson"
+    names = ("server-error", "ndjson-error-line" if lines else "error-object", "ndjson-truncated" if lines else "truncated", "connection-reset")
+    errors = [(await stage.stream(Play(name))).error for name in names]
+    kinds = [set(type(error).__mro__) - {object, BaseException, Exception, RuntimeError, ValueError, OSError} for error in errors if error is not None]
+    if len(kinds) < len(names) or not set.intersection(*kinds):
+        raise Broken(f"the exceptions have no type in common: {[type(error).__name__ for error in errors]}")
+
+
+@clause("errors/no-retry", cases=tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "complete") for name in ("server-error", "overloaded", "rate-limit", "bad-request")),
+        covers=(145,), source=INTERFACE, why="A request that is sent again is billed again, and a person waits for it.")  # fmt: skip
+async def no_retry(stage: Stage, case: Case) -> None:
+    """A failed request is not sent again unless the backend declares `retries`; a 400 never is."""
+    if stage.declared.can("retries") == "yes" and not case.id.endswith("bad-request"):
+        raise NotApplicable("the backend declares retries")
+    run = await _failed(stage, case)
+    if len(run.chats) > 1:
+        raise Broken(f"the request was sent {len(run.chats)} times")
+
+
+@clause("errors/no-retry-after-text", covers=(145,), source=INTERFACE, why="A stream that begins again says its first words twice.")
+async def no_retry_after_text(stage: Stage, case: Case) -> None:
+    """A stream that fails after its first text is never begun again."""
+    await stage.plain_stream()
+    run = await stage.stream(Play("connection-cut"))
+    if len(run.chats) > 1:
+        raise Broken(f"after the first text the request was sent again, {len(run.chats)} times in all")
+    run.must_raise("the connection was lost")
+
+
+@clause("errors/bounded-body", cases=(Case("stream"), Case("complete")), covers=(143,), source=INTERFACE, why="An error page that never ends holds the call for ever.")
+async def bounded_body(stage: Stage, case: Case) -> None:
+    """The body of an error is read up to a bound in time: a server that never ends it does not hold a call whose
+    time-out between chunks is short.
+    """
+    from onpaper.clauses.connection import limited
+
+    setup = limited(stage, "between")
+    act = streaming() if case.id == "stream" else completing()
+    script = Script(500, (("content-type", "application/json"),), (Write(b'{"error": {"message": "never en'),), end="hang")
+    run = await stage.drive(f"{case.id}()", act, lambda _: script, setup, patience=8.0)
+    if isinstance(run.error, Hung):
+        raise Broken("the call was still reading an error's body after 8 s", script.body)
+    run.must_raise("the provider answered 500")
+
+
+@clause("errors/large-body", cases=(Case("stream"), Case("complete")), covers=(143,), source=INTERFACE, why="An exception of a hundred megabytes ends in a log.")
+async def large_body(stage: Stage, case: Case) -> None:
+    """The words that an exception shows are bounded: an error page of 4 MiB does not come out as a message of 4 MiB."""
+    act = streaming() if case.id == "stream" else completing()
+    script = Script(500, (("content-type", "text/plain"),), (Write(b"x" * (4 << 20)),), transfer="length")
+    run = await stage.drive(f"{case.id}()", act, lambda _: script)
+    error = run.must_raise("the provider answered 500")
+    longest = max(len(str(error)), len(repr(error)))
+    if longest > 1 << 20:
+        raise Broken(f"the exception's text is {longest} characters long")
+
+
+@clause("errors/releases-connection", cases=(Case("stream"), Case("complete")), covers=(150, 156), source="https://github.com/mistralai/client-python/issues/532",
+        why="A pool that loses a connection with each 429 is empty after a busy minute.")  # fmt: skip
+async def releases(stage: Stage, case: Case) -> None:
+    """A refused call leaves no connection checked out: after 30 of them an ordinary one still works."""
+    await stage.plain_stream()
+    from onpaper.suite.play import answer_of
+
+    bad, good = answer_of(Play("rate-limit"), stage.contract), answer_of(Play("hello"), stage.contract)
+    count = 0
+
+    def answer(request: Any) -> Script:
+        nonlocal count
+        count += 1
+        return (bad if count <= 30 else good)(request)
+
+    async def one(backend: Any) -> None:
+        try:
+            if case.id == "stream":
+                async for _ in backend.stream(list(MESSAGES)):
+                    pass
+            else:
+                await backend.complete(list(MESSAGES))
+        except Exception:  # the refusal itself is judged by errors/raised
+            return
+
+    async def act(backend: Any, run: Run) -> None:
+        for _ in range(30):
+            await one(backend)
+        async for piece in backend.stream(list(MESSAGES)):
+            run.pieces.append(piece)
+
+    if stage.declared.can("retries") == "yes":
+        raise NotApplicable("the backend declares retries")
+    run = await stage.drive("stream()", act, answer)
+    run.must_not_raise()
+    await asyncio.sleep(0)
+    if "".join(run.pieces) != "Hello, world!":
+        raise Broken(f"after 30 refused calls stream() gave {run.pieces!r}")
+
+
+@clause("errors/connect", covers=(141,), source=INTERFACE, why="The server is not there: the most common failure of all.")
+async def connect(stage: Stage, case: Case) -> None:
+    """A server that cannot be reached is an error."""
+
+    async def act(backend: Any, run: Run) -> None:
+        await asyncio.to_thread(_stop_listening, run.notes["server"])
+        async for piece in backend.stream(list(MESSAGES)):
+            run.pieces.append(piece)
+
+    run = await stage.drive("stream()", act)
+    run.must_raise("nothing listens at base_url")
+
+
+def _stop_listening(server: Any) -> None:
+    asyncio.run_coroutine_threadsafe(server.stop(), server._loop).result(5)

@@ -1,0 +1,182 @@
+"""Listing models and switching between them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from typing import Any
+
+from onpaper.clauses import INTERFACE, OPENAI, Case, clause
+from onpaper.exchange import Request
+from onpaper.script import Script, Write
+from onpaper.suite.play import Play, answer_of
+from onpaper.suite.run import Run
+from onpaper.suite.stage import MESSAGES, Stage
+from onpaper.suite.verdict import Broken, NotApplicable
+
+LISTED = ("zeta/last", "alpha:first", "org/модель")
+
+
+async def _list(stage: Stage, script: Script, patience: float | None = None) -> Run:
+    stage.needs("list_models")
+
+    async def act(backend: Any, run: Run) -> None:
+        value = backend.list_models()
+        run.value = await value if inspect.isawaitable(value) else value
+
+    return await stage.drive("list_models()", act, lambda _: script, patience=patience)
+
+
+def _json(value: Any, status: int = 200) -> Script:
+    return Script(status, (("content-type", "application/json"),), (Write(json.dumps(value).encode()),), transfer="length")
+
+
+def _listing(stage: Stage, entries: list[Any]) -> Script:
+    return _json({"models": entries} if stage.contract.protocol == "ndjson" else {"object": "list", "data": entries})
+
+
+def _entry(stage: Stage, name: str) -> dict[str, Any]:
+    return {"name": name, "model": name} if stage.contract.protocol == "ndjson" else {"id": name, "object": "model"}
+
+
+def _ids(run: Run) -> list[str]:
+    run.must_not_raise()
+    if not isinstance(run.value, (list, tuple)) or not all(isinstance(one, str) for one in run.value):
+        raise Broken(f"list_models() gave {run.value!r}, not a list of ids")
+    return list(run.value)
+
+
+@clause("models/ids", covers=(133,), source=OPENAI, why="Sorting or cutting the ids makes them another provider's.")
+async def ids(stage: Stage, case: Case) -> None:
+    """list_models() gives the provider's ids, in its order."""
+    run = await _list(stage, _listing(stage, [_entry(stage, name) for name in LISTED]))
+    if _ids(run) != list(LISTED):
+        raise Broken(f"list_models() gave {run.value!r}; the provider listed {list(LISTED)!r}")
+
+
+@clause("models/odd-entries", covers=(136,), source="https://docs.litellm.ai/docs/proxy/model_management", why="One entry without an id must not cost the whole list.")
+async def odd_entries(stage: Stage, case: Case) -> None:
+    """Entries without an id are passed over, further keys are ignored."""
+    entries = [{"object": "model"}, _entry(stage, "good") | {"zzz": {"a": 1}}, None, _entry(stage, "better")]
+    run = await _list(stage, _listing(stage, entries))
+    if _ids(run) != ["good", "better"]:
+        raise Broken(f"list_models() gave {run.value!r}; the sound entries are good and better")
+
+
+FAILURES: dict[str, Script] = {
+    "unauthorized": _json({"error": {"message": "no", "type": "auth_error", "code": "401"}}, 401),
+    "forbidden": _json({"error": {"message": "no"}}, 403),
+    "not-found": _json({"detail": "Not Found"}, 404),
+    "server-error": _json({"error": {"message": "boom"}}, 500),
+    "html": Script(502, (("content-type", "text/html"),), (Write(b"<html>502 Bad Gateway</html>"),), transfer="length"),
+    "html-200": Script(200, (("content-type", "text/html"),), (Write(b"<html>Sign in</html>"),), transfer="length"),
+    "data-null": _json({"object": "list", "data": None, "models": None}),
+    "reset": Script(end="reset", head=b""),
+}
+
+
+@clause("models/cannot-be-asked", cases=tuple(Case(name) for name in FAILURES), covers=(134, 135), source=INTERFACE,
+        why="An empty list reads as: this provider has no models.")  # fmt: skip
+async def cannot_be_asked(stage: Stage, case: Case) -> None:
+    """When the provider cannot be asked (401, 5xx, a page, a lost connection), list_models() gives the configured model alone.
+
+    Catch every failure of the listing, not only some of them.
+    """
+    run = await _list(stage, FAILURES[case.id])
+    if _ids(run) != [stage.declared.model_name]:
+        raise Broken(f"list_models() gave {run.value!r}; the configured model is {stage.declared.model_name!r}")
+
+
+@clause("models/time-out", covers=(135, 137), source=INTERFACE, level="should", why="A settings page that hangs because a provider does.")
+async def time_out(stage: Stage, case: Case) -> None:
+    """A listing that gets no answer gives up within 15 s on its own."""
+    if "first_byte" not in stage.declared.timeouts:
+        raise NotApplicable("the declaration does not say how a short first_byte time-out is set")
+    from onpaper.suite.stage import Setup
+
+    args = tuple(stage.declared.timeouts["first_byte"].items())
+    stage.needs("list_models")
+
+    async def act(backend: Any, run: Run) -> None:
+        run.value = await backend.list_models()
+
+    run = await stage.drive("list_models()", act, lambda _: Script(head=b"", end="hang"), Setup(args=args), patience=15)
+    if type(run.error).__name__ == "Hung":
+        raise Broken("list_models() was still waiting after 15 s")
+    if _ids(run) != [stage.declared.model_name]:
+        raise Broken(f"list_models() gave {run.value!r}")
+
+
+@clause("models/switch", covers=(138,), source=INTERFACE, why="A switch that only the next process sees.")
+async def switch(stage: Stage, case: Case) -> None:
+    """After set_model() the next request names the new model; a stream that is running keeps the old one.
+
+    A provider that serves one model per process raises instead: declare set_model = "refuses".
+    """
+    stage.needs("set_model")
+    run = await _switched(stage)
+    if isinstance(run.notes.get("refused"), Exception):
+        raise NotApplicable(f"the backend refuses to switch: {type(run.notes['refused']).__name__}")
+    run.must_not_raise()
+    names = [one.request.json().get("model") for one in run.chats]
+    if names != [stage.declared.model_name, "other/model"]:
+        raise Broken(f"the requests named {names!r}; set_model('other/model') was called between them")
+    text = "".join(run.pieces)
+    if not text.startswith("word0 ") or "word39" not in text:
+        raise Broken(f"the running stream was disturbed: {text[:200]!r}")
+
+
+async def _switched(stage: Stage) -> Run:
+    async def act(backend: Any, run: Run) -> None:
+        source = backend.stream(list(MESSAGES))
+        async for piece in source:
+            run.pieces.append(piece)
+            if len(run.pieces) == 1:
+                try:
+                    value = backend.set_model("other/model")
+                    if inspect.isawaitable(value):
+                        await value
+                except Exception as error:
+                    run.notes["refused"] = error
+        if "refused" not in run.notes:
+            await backend.complete(list(MESSAGES))
+
+    return await stage.drive("set_model()", act, Play("long-answer"), memo="switch")
+
+
+@clause("models/switch-refused", covers=(139,), source=INTERFACE, why="A switch that does nothing and says nothing.")
+async def switch_refused(stage: Stage, case: Case) -> None:
+    """A backend that declares set_model = "refuses" raises; one that declares "yes" does not."""
+    stage.needs("set_model")
+    state = stage.declared.can("set_model")
+    if state not in ("yes", "refuses"):
+        raise NotApplicable("the backend does not declare set_model")
+    run = await _switched(stage)
+    raised = run.notes.get("refused")
+    if (raised is not None) != (state == "refuses"):
+        raise Broken(f"set_model is declared {state!r}, and it {'raised ' + type(raised).__name__ if raised else 'did not raise'}")
+
+
+@clause("models/listing-apart", covers=(137,), source=INTERFACE, why="A listing that holds a lock, or the only connection, makes the person wait.")
+async def listing_apart(stage: Stage, case: Case) -> None:
+    """A listing that is not answered does not hold up a reply."""
+    stage.needs("list_models")
+    await stage.plain_stream()
+    hello = answer_of(Play("hello"), stage.contract)
+
+    def answer(request: Request) -> Script:
+        return hello(request) if request.method == "POST" else Script(head=b"", end="hang")
+
+    async def act(backend: Any, run: Run) -> None:
+        listing = asyncio.ensure_future(backend.list_models())
+        await asyncio.sleep(0.02)
+        try:
+            async for piece in backend.stream(list(MESSAGES)):
+                run.pieces.append(piece)
+        finally:
+            listing.cancel()
+            await asyncio.gather(listing, return_exceptions=True)
+
+    run = await stage.drive("stream()", act, answer, patience=4)
+    run.must_say()

@@ -1,0 +1,97 @@
+"""The operations that are driven for the request clauses: each way of using a backend, once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from onpaper.clauses import Case
+from onpaper.suite.play import Play
+from onpaper.suite.run import Run
+from onpaper.suite.stage import Stage
+from onpaper.suite.verdict import NotApplicable
+
+WEATHER: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+HISTORY: tuple[dict[str, Any], ...] = (
+    {"role": "user", "content": "What is the weather in Paris?"},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": {"city": "Paris"}}}
+        ],
+    },
+    {"role": "tool", "tool_call_id": "call_1", "content": "12 degrees, rain"},
+    {"role": "user", "content": "And now in words?"},
+)
+UNICODE: tuple[dict[str, Any], ...] = (
+    {"role": "user", "content": "Grüße 你好 🦜 \u2028 \u2029 \x85 \t \"quoted\" \\ back \x7f end"},
+)
+EVERY_PARAMETER: dict[str, Any] = {
+    "max_tokens": 64,
+    "temperature": 0.5,
+    "top_p": 0.5,
+    "presence_penalty": 0.5,
+    "stop": ["STOP"],
+}
+
+
+async def _prefill(stage: Stage) -> Run:
+    return await prefilled(stage)
+
+
+async def prefilled(stage: Stage) -> Run:
+    """Drive prefill, and wait for what it may have started."""
+    import asyncio
+
+    stage.needs("prefill")
+
+    async def act(backend: Any, run: Run) -> None:
+        others = asyncio.all_tasks()
+        await backend.prefill([{"role": "system", "content": "You are brief."}, {"role": "user", "content": "Say"}])
+        for _ in range(10):
+            await asyncio.sleep(0.005)
+            started = [task for task in asyncio.all_tasks() - others if not task.done()]
+            if started:
+                await asyncio.wait(started, timeout=0.5)
+
+    return await stage.drive("prefill()", act, memo="prefill")
+
+
+OPERATIONS: dict[str, Callable[[Stage], Awaitable[Run]]] = {
+    "stream": lambda stage: stage.stream(),
+    "stream-with-parameters": lambda stage: stage.stream(**_accepted(stage, "stream")),
+    "stream-unicode": lambda stage: stage.stream(messages=UNICODE),
+    "complete": lambda stage: stage.complete(),
+    "complete-with-parameters": lambda stage: stage.complete(**_accepted(stage, "complete")),
+    "complete-with-tools": lambda stage: stage.complete(Play("tool-call"), tools=[WEATHER]),
+    "complete-with-history": lambda stage: stage.complete(messages=HISTORY),
+    "prefill": _prefill,
+    "list-models": lambda stage: stage.call("list_models"),
+}
+
+
+def _accepted(stage: Stage, method: str) -> dict[str, Any]:
+    return {key: value for key, value in EVERY_PARAMETER.items() if stage.takes(method, key)}
+
+
+async def operate(stage: Stage, name: str) -> Run:
+    """Carry out an operation by its name. Raises NotApplicable when the backend lacks its method."""
+    needed = name.partition("-with")[0].partition("-unicode")[0].replace("-", "_")
+    stage.needs(needed)
+    if name == "complete-with-tools" and not stage.takes("complete", "tools"):
+        raise NotApplicable("complete() takes no tools")
+    return await OPERATIONS[name](stage)
+
+
+EVERYTHING = Case("everything-else")
+"""The last case of each request clause: every exchange that any other clause caused."""
+REQUEST_CASES = (*(Case(name) for name in OPERATIONS), EVERYTHING)
+CHAT_CASES = (*(Case(name) for name in OPERATIONS if name != "list-models"), EVERYTHING)

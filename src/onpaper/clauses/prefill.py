@@ -1,0 +1,171 @@
+"""Prefill warms a local model's cache with one token; on a metered provider it must cost nothing.
+
+It is called every few hundred milliseconds while a person speaks: each request would be billed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from onpaper.clauses import INTERFACE, Case, clause
+from onpaper.clauses.operations import prefilled
+from onpaper.suite.play import Play
+from onpaper.suite.run import Run
+from onpaper.suite.stage import MESSAGES, Stage
+from onpaper.suite.verdict import Broken, NotApplicable
+
+PREFIX = [{"role": "system", "content": "You are brief."}, {"role": "user", "content": "Say"}]
+
+
+def only(stage: Stage, metered: bool) -> None:
+    """Raise NotApplicable unless the provider is metered, or is not, as the clause wants."""
+    stage.needs("prefill")
+    if stage.contract.metered != metered:
+        raise NotApplicable("the provider is metered" if stage.contract.metered else "the provider is not metered")
+
+
+@clause("prefill/silent", covers=(124, 130, 131), source=INTERFACE, why="A copy of the local client billed the provider every few hundred milliseconds.")
+async def silent(stage: Stage, case: Case) -> None:
+    """On a metered provider prefill makes no request of any kind, not even later.
+
+    Override prefill to do nothing, by what the provider is and not by what its URL looks like.
+    """
+    only(stage, metered=True)
+    run = await prefilled(stage)
+    if run.exchanges:
+        one = run.exchanges[0].request
+        raise Broken(f"prefill() made {len(run.exchanges)} request(s): {one.method} {one.target}", one.body, "request body")
+    if run.connections:
+        raise Broken(f"prefill() opened {run.connections} connection(s)")
+    run.must_not_raise()
+
+
+@clause("prefill/repeated", covers=(124, 131), source=INTERFACE, why="A timer or a counter inside prefill bills every tenth call.")
+async def repeated(stage: Stage, case: Case) -> None:
+    """On a metered provider twenty prefills in a row, and at once, make no request; the reply that follows makes one."""
+    only(stage, metered=True)
+    await stage.plain_stream()
+
+    async def act(backend: Any, run: Run) -> None:
+        for _ in range(10):
+            await backend.prefill(list(PREFIX))
+        await asyncio.gather(*(backend.prefill(list(PREFIX)) for _ in range(10)))
+        async for _ in backend.stream(list(MESSAGES)):
+            pass
+
+    run = await stage.drive("prefill()", act)
+    run.must_not_raise()
+    if len(run.exchanges) != 1:
+        raise Broken(f"20 prefills and one stream() made {len(run.exchanges)} requests; the stream's alone is allowed")
+
+
+@clause("prefill/one-token", covers=(125, 126), source=INTERFACE, why="More than one token is time and heat for nothing; none warms nothing.")
+async def one_token(stage: Stage, case: Case) -> None:
+    """On a local provider prefill makes exactly one request, for one token, not streamed."""
+    only(stage, metered=False)
+    run = await prefilled(stage)
+    run.must_not_raise()
+    if len(run.chats) != 1 or len(run.exchanges) != 1:
+        raise Broken(f"prefill() made {len(run.exchanges)} requests, {len(run.chats)} of them for a completion")
+    body = run.body
+    options = body.get("options") if isinstance(body.get("options"), dict) else {}
+    limits = [holder[key] for holder, key in ((body, "max_tokens"), (body, "max_completion_tokens"), (options, "num_predict")) if key in holder]
+    if limits != [1]:
+        raise Broken(f"prefill() asked for {limits or 'any number of'} tokens, not for 1", run.chats[0].request.body, "request body")
+    if body.get("stream") not in (None, False) or (stage.contract.protocol == "ndjson" and body.get("stream") is not False):
+        raise Broken(f"prefill() asked for a stream: {body.get('stream')!r}", run.chats[0].request.body, "request body")
+
+
+@clause("prefill/same-prefix", covers=(127,), source=INTERFACE, why="The cache is keyed by the tokens: one changed byte before the end and the warm-up was for nothing.")
+async def same_prefix(stage: Stage, case: Case) -> None:
+    """The messages of a prefill are byte for byte the beginning of the request that follows."""
+    only(stage, metered=False)
+
+    async def act(backend: Any, run: Run) -> None:
+        await backend.prefill([dict(one) for one in MESSAGES])
+        async for _ in backend.stream([dict(one) for one in MESSAGES]):
+            pass
+
+    run = await stage.drive("prefill()", act)
+    if len(run.chats) < 2:
+        run.must_not_raise()
+        raise NotApplicable("prefill made no request: see prefill/one-token")
+    first, second = (one.request.json().get("messages") for one in run.chats[:2])
+    if first != second[: len(first)]:
+        raise Broken("the prefilled messages are not the ones that follow", run.chats[0].request.body, "prefill body")
+    for key in ("model", "tools", "chat_template_kwargs", "think"):
+        one, other = (exchange.request.json().get(key) for exchange in run.chats[:2])
+        if one != other:
+            raise Broken(f"prefill sent {key}={one!r}, the request that follows {other!r}: another prompt", run.chats[0].request.body, "prefill body")
+
+
+@clause("prefill/keeps-state", covers=(129,), source=INTERFACE, why="A warm-up that leaves its one-token limit behind cuts the next reply short.")
+async def keeps_state(stage: Stage, case: Case) -> None:
+    """Prefill changes nothing: the request that follows is the one that would have been sent without it."""
+    stage.needs("prefill")
+    await stage.plain_stream()
+    plain = await stage.stream()
+
+    async def act(backend: Any, run: Run) -> None:
+        await backend.prefill(list(PREFIX))
+        run.stats = {}
+        async for piece in backend.stream(list(MESSAGES), stats=run.stats):
+            run.pieces.append(piece)
+
+    run = await stage.drive("stream()", act)
+    if not run.chats:
+        run.must_not_raise()
+    if run.chats[-1].request.json() != plain.body:
+        raise Broken("after a prefill the same call sent another body", run.chats[-1].request.body, "request body")
+
+
+@clause("prefill/released", covers=(132,), source=INTERFACE, why="It is cancelled whenever the person goes on speaking.")
+async def released(stage: Stage, case: Case) -> None:
+    """A prefill that is cancelled lets go of its connection at once."""
+    only(stage, metered=False)
+    from dataclasses import replace
+
+    from onpaper.gateway import closed_by_client
+    from onpaper.suite.play import answer_of
+
+    answer = answer_of(Play("hello"), stage.contract)
+
+    async def act(backend: Any, run: Run) -> None:
+        task = asyncio.create_task(backend.prefill(list(PREFIX)))
+        journal = run.notes["server"].journal
+        await journal.async_wait_for(lambda one: len(one) >= 1, 3)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await journal.async_wait_for(closed_by_client(), 2)
+
+    run = await stage.drive("prefill()", act, lambda request: replace(answer(request), head_after=30.0))
+    if isinstance(run.error, TimeoutError):
+        raise Broken("the connection of a cancelled prefill stayed open for 2 s")
+    run.must_not_raise()
+
+
+@clause("prefill/failure", cases=(Case("server-error"), Case("connection-reset")), covers=(128,), source=INTERFACE, why="A speculative call that breaks leaves the real one to say so.")
+async def failure(stage: Stage, case: Case) -> None:
+    """A prefill that fails does not spoil the call that follows."""
+    only(stage, metered=False)
+    await stage.plain_stream()
+    from onpaper.suite.play import answer_of
+
+    bad, good = answer_of(Play(case.id), stage.contract), answer_of(Play("hello"), stage.contract)
+    seen: list[int] = []
+
+    def first_bad(request: Any) -> Any:
+        seen.append(1)
+        return (bad if len(seen) == 1 else good)(request)
+
+    async def act(backend: Any, run: Run) -> None:
+        try:
+            await backend.prefill(list(PREFIX))
+        except Exception as error:
+            run.notes["prefill error"] = error
+        async for piece in backend.stream(list(MESSAGES)):
+            run.pieces.append(piece)
+
+    run = await stage.drive("stream()", act, first_bad)
+    run.must_say()

@@ -1,0 +1,268 @@
+"""Tool calls: assembled from fragments, with arguments that are an object or an error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from onpaper.clauses import INTERFACE, OPENAI, Case, clause
+from onpaper.clauses.operations import HISTORY, WEATHER
+from onpaper.suite.play import CUTS, Play, plays
+from onpaper.suite.run import Run
+from onpaper.suite.stage import Stage
+from onpaper.suite.verdict import Broken, NotApplicable
+
+Call = tuple[Any, Any, Any]
+"""Id, name and arguments of a call."""
+
+
+def calls_of(run: Run) -> list[Call]:
+    """The tool calls that came out, whichever of the usual shapes they have."""
+    holder = run.value.get("tool_calls") if isinstance(run.value, dict) else (run.stats or {}).get("tool_calls")
+    return [_plain(call) for call in holder or ()]
+
+
+def _plain(call: Any) -> Call:
+    if not isinstance(call, dict):
+        get = lambda name: getattr(call, name, None)  # noqa: E731
+        function = get("function")
+        if function is not None:
+            return get("id"), getattr(function, "name", None), getattr(function, "arguments", None)
+        return get("id"), get("name"), get("arguments")
+    function = call.get("function")
+    holder = function if isinstance(function, dict) else call
+    return call.get("id"), holder.get("name"), holder.get("arguments", holder.get("args", holder.get("input")))
+
+
+def wanted_calls(run: Run) -> list[tuple[str, Any]]:
+    """Name and decoded arguments of each call that the server made."""
+    return [(call.name, call.decoded) for call in run.reading.tool_calls]
+
+
+async def _complete(stage: Stage, play: Play) -> Run:
+    await stage.plain_complete()
+    if stage.takes("complete", "tools"):
+        return await stage.complete(play, tools=[WEATHER])
+    return await stage.complete(play)
+
+
+def _must_call(run: Run) -> None:
+    run.must_not_raise()
+    given = [(name, arguments) for _, name, arguments in calls_of(run)]
+    if given != wanted_calls(run):
+        raise Broken(f"{run.operation} gave the calls {given!r}; the server made {wanted_calls(run)!r}", run.wire)
+
+
+@clause("tools/arguments-decoded", cases=plays("tool-call", "two-tool-calls", "tool-call-after-text"), covers=(103, 106, 110), source=INTERFACE,
+        why="Calling code hands the arguments to a function; it should not care who encoded them.")  # fmt: skip
+async def decoded(stage: Stage, play: Play) -> None:
+    """The arguments of a tool call come out of complete() as a dict, whatever the provider sent; the order of calls is kept."""
+    _must_call(await _complete(stage, play))
+
+
+@clause("tools/no-arguments", cases=plays("tool-call-no-arguments"), covers=(103,), source="https://github.com/posit-dev/chatlas", why="A tool that takes nothing is called with an empty text.")
+async def no_arguments(stage: Stage, play: Play) -> None:
+    """Empty arguments are an empty dict."""
+    _must_call(await _complete(stage, play))
+
+
+@clause("tools/arguments-object", protocol="sse", cases=plays("reply-arguments-object"), covers=(106,), source="https://github.com/ollama/ollama/blob/main/docs/api.md",
+        why="Some gateways send the object itself.")  # fmt: skip
+async def arguments_object(stage: Stage, play: Play) -> None:
+    """Arguments that are an object already are taken as they are."""
+    _must_call(await _complete(stage, play))
+
+
+@clause("tools/arguments-unicode", cases=plays("tool-call-unicode"), covers=(107,), source=OPENAI, why="An id of 17 digits that becomes a float is another id.")
+async def arguments_unicode(stage: Stage, play: Play) -> None:
+    """Unicode, escapes and large integers in arguments survive."""
+    _must_call(await _complete(stage, play))
+
+
+@clause("tools/ids", cases=plays("two-tool-calls"), covers=(108,), source=OPENAI, why="The result of a call is sent back under its id.")
+async def ids(stage: Stage, play: Play) -> None:
+    """The ids of tool calls are kept."""
+    run = await _complete(stage, play)
+    run.must_not_raise()
+    given, wanted = [one for one, _, _ in calls_of(run)], [call.id for call in run.reading.tool_calls]
+    if given != wanted:
+        raise Broken(f"the ids came out as {given!r}; the server said {wanted!r}", run.wire)
+
+
+@clause("tools/broken-arguments", protocol="sse", cases=plays("tool-call-broken-arguments", "tool-call-cut-by-length"), covers=(104, 109),
+        source="https://github.com/NousResearch/hermes-agent/issues/62940", why="A tool that ran with empty arguments because the real ones did not parse.")  # fmt: skip
+async def broken_arguments(stage: Stage, play: Play) -> None:
+    """Arguments that are not JSON are an error, or come out as the raw text, flagged; they are never `{}`.
+
+    Raise, or keep the text beside a mark that says so.
+    """
+    run = await _complete(stage, play)
+    _never_invented(run, {})
+
+
+@clause("tools/arguments-not-an-object", protocol="sse", cases=plays("tool-call-arguments-null", "tool-call-arguments-list", "tool-call-arguments-text", "tool-call-arguments-number"),
+        covers=(105,), source=INTERFACE, why="A function called with a list where it takes names fails far away from here.")  # fmt: skip
+async def not_an_object(stage: Stage, play: Play) -> None:
+    """Arguments that are JSON but no object are an error, or are flagged; they are never handed on as if they were a dict.
+
+    `null` may count as no arguments.
+    """
+    run = await _complete(stage, play)
+    if run.error is not None:
+        return
+    raw = "".join(str(call.arguments) for call in run.reading.tool_calls)
+    for _, _, arguments in calls_of(run):
+        if play.name.endswith("null") and arguments == {}:
+            continue
+        if arguments == {}:
+            raise Broken(f"the arguments {raw!r} became an empty dict", run.wire)
+        if not isinstance(arguments, dict) and arguments != raw:
+            raise Broken(f"the arguments {raw!r} came out as {arguments!r}: neither a dict, nor the raw text, nor an error", run.wire)
+
+
+def _never_invented(run: Run, forbidden: Any) -> None:
+    if run.error is not None:
+        if type(run.error).__name__ == "Hung":
+            run.must_not_raise()
+        return
+    calls = calls_of(run)
+    raw = "".join(str(call.arguments) for call in run.reading.tool_calls)
+    if not calls:
+        if raw in str(run.value) or (isinstance(run.value, dict) and run.value.get("done_reason") == "length"):
+            return
+        raise Broken(f"the call with the arguments {raw!r} vanished: {run.given}", run.wire)
+    for _, _, arguments in calls:
+        if arguments == forbidden or arguments is None:
+            raise Broken(f"the arguments {raw!r} became {arguments!r}", run.wire)
+
+
+@clause("tools/finish-stop", protocol="sse", cases=plays("reply-tools-with-stop"), covers=(92,), source="https://github.com/open-webui/computer/issues/224",
+        why="OpenAI itself says stop when a tool was named; Gemini always does.")  # fmt: skip
+async def finish_stop(stage: Stage, play: Play) -> None:
+    """Tool calls are delivered whatever the finish reason says."""
+    _must_call(await _complete(stage, play))
+
+
+@clause("tools/history", covers=(16,), cases=(Case("dict-arguments"),), source="https://github.com/su-kaka/gcli2api/pull/406",
+        why="The dict that complete() gave is sent back as history; as an object it is a 400 at OpenAI.")  # fmt: skip
+async def history(stage: Stage, case: Case) -> None:
+    """In the history, a call's arguments go out as the protocol wants them (JSON text; an object in Ollama's own), also when they came in as a dict."""
+    run = await stage.complete(messages=HISTORY)
+    sent = run.body.get("messages")
+    try:
+        arguments = sent[1]["tool_calls"][0]["function"]["arguments"]
+    except (TypeError, KeyError, IndexError):
+        raise Broken("the tool call of the history did not go out", run.chats[0].request.body, "request body") from None
+    wants_object = stage.contract.get("reply.arguments", "text") == "object"
+    wanted = {"city": "Paris"}
+    if wants_object:
+        good = arguments == wanted
+    else:
+        try:
+            good = isinstance(arguments, str) and json.loads(arguments) == wanted
+        except ValueError:
+            good = False
+    if not good:
+        raise Broken(f"the arguments went out as {arguments!r}", run.chats[0].request.body, "request body")
+
+
+# ---- fragments in a stream ---------------------------------------------------------------------------------------
+
+
+def fragments(name: str, *mocks: str, why: str, source: str, covers: tuple[int, ...], cuts: tuple[str, ...] = ("events", "random")):  # type: ignore[no-untyped-def]
+    """A clause about tool calls in a stream, for backends that declare stats["tool_calls"]."""
+    return clause(f"tools/{name}", protocol="sse", cases=plays(*mocks, cuts=cuts), source=source, covers=covers, why=why)
+
+
+async def _streamed(stage: Stage, play: Play) -> Run:
+    from onpaper.clauses.stream import needs_result
+
+    needs_result(stage, "tool_calls")
+    await stage.plain_stream()
+    return await stage.stream(play)
+
+
+@clause("tools/streamed", cases=plays("tool-call", "two-tool-calls", "tool-call-after-text", "tool-call-unicode", cuts=("events", *CUTS)), covers=(86,),
+        source="https://github.com/QwenLM/Qwen-Agent/pull/943", why="Each provider cuts a call into other fragments.")  # fmt: skip
+async def streamed(stage: Stage, play: Play) -> None:
+    """A backend that declares `tool_calls` gives the calls of a stream in stats["tool_calls"], whole and in order, with the same shape as complete()."""
+    _must_call(await _streamed(stage, play))
+
+
+@fragments("late-name", "tool-name-late", why="Id and name may come in different fragments.", source="https://github.com/QwenLM/Qwen-Agent/pull/943", covers=(86,))
+async def late_name(stage: Stage, play: Play) -> None:
+    """Id and name may come late, and come once."""
+    _must_call(await _streamed(stage, play))
+
+
+@fragments("index-missing", "tool-index-missing", why="Gemini sends no index at all.", source="https://github.com/AstrBotDevs/AstrBot/pull/6692", covers=(87,))
+async def index_missing(stage: Stage, play: Play) -> None:
+    """Without an index, a new id starts a new call."""
+    _must_call(await _streamed(stage, play))
+
+
+@fragments("index-shared", "tool-index-shared", why="Two calls under index 0 become one call with arguments that do not parse.", source="https://github.com/huggingface/smolagents/pull/1958", covers=(88,))
+async def index_shared(stage: Stage, play: Play) -> None:
+    """The same index with another id is another call."""
+    _must_call(await _streamed(stage, play))
+
+
+@fragments("index-from-one", "tool-index-from-one", why="After a text block Anthropic's compatible endpoint begins with index 1.", source="https://github.com/vercel/ai", covers=(86,))
+async def index_from_one(stage: Stage, play: Play) -> None:
+    """The first index need not be 0."""
+    _must_call(await _streamed(stage, play))
+
+
+@fragments("arguments-null", "tool-arguments-null", "tool-null-continuations", why="None that is added to a text raises, or becomes the word None.", source="https://github.com/open-webui/open-webui/issues/27195", covers=(89,))
+async def arguments_null(stage: Stage, play: Play) -> None:
+    """Null ids, names and arguments in a fragment add nothing."""
+    _must_call(await _streamed(stage, play))
+
+
+@fragments("whole-before-end", "tool-empty-tail", "tool-prefix-parses", why="`{}` or `1` parses long before the arguments are complete.", source=INTERFACE, covers=(90, 105))
+async def whole_before_end(stage: Stage, play: Play) -> None:
+    """Arguments that parse before their end are not taken for complete, and an empty last fragment changes nothing."""
+    run = await _streamed(stage, play)
+    if play.name == "tool-prefix-parses" and run.error is not None:
+        return  # the second call's arguments are the number 12, which may be refused
+    run.must_not_raise()
+    given = {name: arguments for _, name, arguments in calls_of(run)}
+    for name, arguments in wanted_calls(run):
+        raw = next(call.arguments for call in run.reading.tool_calls if call.name == name)
+        if name not in given or (isinstance(arguments, dict) and given[name] != arguments):
+            raise Broken(f"{name} was called with {given.get(name)!r}; the server said {raw!r}", run.wire)
+        if not isinstance(arguments, dict) and given[name] not in (raw, arguments):
+            raise Broken(f"{name} was called with {given[name]!r}; the server said {raw!r}", run.wire)
+
+
+@fragments("interleaved", "tool-interleaved", "tool-two-in-one-chunk", why="Parallel calls grow side by side.", source=OPENAI, covers=(86,))
+async def interleaved(stage: Stage, play: Play) -> None:
+    """Fragments of several calls may be interleaved, or share a chunk."""
+    _must_call(await _streamed(stage, play))
+
+
+@fragments("streamed-finish-stop", "tool-finish-stop", why="The finish reason says stop, and the calls are there.", source="https://github.com/open-webui/computer/issues/224", covers=(92,))
+async def streamed_finish_stop(stage: Stage, play: Play) -> None:
+    """Streamed tool calls are delivered whatever the finish reason says."""
+    _must_call(await _streamed(stage, play))
+
+
+@fragments("unnamed", "tool-unnamed", why="Nobody can call a function without a name.", source="https://github.com/vercel/ai", covers=(91,))
+async def unnamed(stage: Stage, play: Play) -> None:
+    """A call that never gets a name is an error."""
+    run = await _streamed(stage, play)
+    if run.error is None and any(not name for _, name, _ in calls_of(run)):
+        raise Broken(f"a call without a name came out: {calls_of(run)!r}", run.wire)
+    if run.error is None and not calls_of(run):
+        raise Broken(f"a call without a name vanished: {run.given}", run.wire)
+
+
+@fragments("streamed-broken-arguments", "tool-call-broken-arguments", "tool-call-cut-by-length", why="As in complete().", source="https://github.com/14790897/MiqroForge-Desktop/pull/1100", covers=(104, 109))
+async def streamed_broken(stage: Stage, play: Play) -> None:
+    """Streamed arguments that are not JSON are an error, or the raw text, flagged; never `{}`."""
+    run = await _streamed(stage, play)
+    if run.error is None and not calls_of(run):
+        if (run.stats or {}).get("done_reason") == "length":
+            raise NotApplicable("the finish reason says that the reply was cut")
+        raise Broken(f"the call vanished: {run.given}", run.wire)
+    _never_invented(run, {})

@@ -1,0 +1,238 @@
+"""Token counts: taken from the reply, once, or unknown."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from onpaper.clauses import INTERFACE, OPENAI, Case, clause
+from onpaper.suite.play import Play, plays
+from onpaper.suite.run import Run
+from onpaper.suite.stage import Stage
+from onpaper.suite.verdict import Broken, NotApplicable
+
+COUNTED = ("hello", "long-answer")
+
+
+def counts(run: Run) -> tuple[Any, Any]:
+    """Prompt and completion count that came out."""
+    if run.streamed:
+        stats = run.stats or {}
+        return stats.get("prompt_tokens"), stats.get("completion_tokens")
+    usage = run.result.get("usage") or {}
+    return usage.get("prompt"), usage.get("completion")
+
+
+def must_count(run: Run, prompt: int | None, completion: int | None) -> None:
+    """Demand exactly these counts; None stands for unknown, which may come out as 0, None or not at all."""
+    run.must_not_raise()
+    for name, given, wanted in zip(("prompt", "completion"), counts(run), (prompt, completion), strict=True):
+        if wanted is None:
+            if given:
+                raise Broken(f"the {name} count is {given!r}; the server did not say one", run.wire)
+        elif given != wanted or isinstance(given, bool):
+            raise Broken(f"the {name} count is {given!r}; the server said {wanted}", run.wire)
+
+
+async def _both(stage: Stage, play: Play, method: str) -> Run:
+    if method == "stream":
+        if not stage.takes("stream", "stats"):
+            raise NotApplicable("stream() takes no stats")
+        await stage.plain_stream()
+        return await stage.stream(play)
+    await stage.plain_complete()
+    return await stage.complete(play)
+
+
+METHODS = tuple(Case(f"{method}-{mock}", (method, mock)) for method in ("stream", "complete") for mock in COUNTED)
+
+
+@clause("usage/counts", cases=METHODS, covers=(111,), source=OPENAI, why="Swapped or missing counts make every bill and every context gauge wrong.")
+async def usage_counts(stage: Stage, case: Case) -> None:
+    """Prompt and completion counts are the server's, each in its place.
+
+    prompt_tokens and completion_tokens; prompt_eval_count and eval_count in Ollama's own protocol.
+    """
+    method, mock = case.value
+    run = await _both(stage, Play(mock), method)
+    usage = run.reading.usage
+    if usage is None:
+        raise NotApplicable("the provider did not count: see usage/asked-for")
+    must_count(run, usage.prompt, usage.completion)
+
+
+@clause("usage/asked-for", cases=(Case("stream"),), covers=(11,), source=OPENAI, why="OpenAI counts a stream only when `stream_options.include_usage` asks for it.")
+async def asked_for(stage: Stage, case: Case) -> None:
+    """A backend asks for the counts of a stream where the provider gives them only when asked."""
+    if not stage.takes("stream", "stats"):
+        raise NotApplicable("stream() takes no stats")
+    if stage.contract.get("stream.usage.when", "asked") != "asked":
+        raise NotApplicable("the provider counts without being asked, or not at all")
+    run = await stage.stream()
+    options = run.body.get("stream_options")
+    if not isinstance(options, dict) or options.get("include_usage") is not True:
+        raise Broken("stream() did not ask for the counts", run.chats[0].request.body, "request body")
+
+
+@clause("usage/context-used", cases=METHODS, covers=(112,), source=INTERFACE, why="The context gauge shows how full the window is.")
+async def context_used(stage: Stage, case: Case) -> None:
+    """ctx_used is prompt plus completion."""
+    method, mock = case.value
+    run = await _both(stage, Play(mock), method)
+    run.must_not_raise()
+    prompt, completion = counts(run)
+    if not isinstance(prompt, int) or not isinstance(completion, int):
+        raise NotApplicable("the counts did not come out: see usage/counts")
+    holder = (run.stats or {}) if method == "stream" else (run.result.get("usage") or {})
+    if holder.get("ctx_used") != prompt + completion:
+        raise Broken(f"ctx_used is {holder.get('ctx_used')!r}; prompt {prompt} and completion {completion} make {prompt + completion}", run.wire)
+
+
+@clause("usage/context-window", cases=(Case("stream"), Case("complete")), covers=(113,), source=INTERFACE, why="0 shows as '18 of 0', or divides by zero.")
+async def context_window(stage: Stage, case: Case) -> None:
+    """ctx_max is the configured window, or None; never 0."""
+    run = await _both(stage, Play("hello"), case.id)
+    run.must_not_raise()
+    holder = (run.stats or {}) if case.id == "stream" else (run.result.get("usage") or {})
+    window = holder.get("ctx_max")
+    if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window <= 0):
+        raise Broken(f"ctx_max is {window!r}")
+
+
+@clause("usage/missing", cases=(Case("stream-no-usage"), Case("complete-no-usage"), Case("complete-reply-no-usage"), Case("complete-reply-usage-null")), covers=(114, 119),
+        source="https://github.com/co-l/openfox/pull/236", why="An estimate that looks like a count is billed as one.")  # fmt: skip
+async def missing(stage: Stage, case: Case) -> None:
+    """Counts that the server does not give are unknown: None, 0 or absent; never an estimate."""
+    from onpaper.clauses.auth import applicable
+
+    method, _, mock = case.id.partition("-")
+    run = await _both(stage, applicable(stage, Play(mock)), method)
+    must_count(run, None, None)
+
+
+@clause("usage/not-stale", cases=(Case("stream"), Case("complete")), covers=(114, 129), source="https://github.com/co-l/openfox/pull/236", why="The last call's numbers look plausible, which is the worst of it.")
+async def not_stale(stage: Stage, case: Case) -> None:
+    """A call whose reply does not count never shows the numbers of the call before."""
+    from onpaper.mock import Mock
+    from onpaper.suite.stage import completing, streaming
+
+    await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
+    mock = Mock.of({"about": "Counts once, then not", "reply": [{"text": ["a"], "usage": {"prompt": 321, "completion": 123}, "times": 1}, {"text": ["b"], "usage": False}]})
+    from onpaper.answer import Provider
+
+    make = streaming if case.id == "stream" else completing
+
+    async def twice(backend: Any, run: Run) -> None:
+        await make()(backend, run)
+        run.pieces.clear()
+        await make()(backend, run)
+
+    run = await stage.drive(f"{case.id}()", twice, Provider(stage.contract, mock, strict=False))
+    must_count(run, None, None)
+
+
+def places(name: str, *mocks: str, why: str, source: str, covers: tuple[int, ...]):  # type: ignore[no-untyped-def]
+    """A clause about where a stream carries its counts."""
+    return clause(f"usage/{name}", protocol="sse", cases=plays(*mocks, cuts=("events", "random")), source=source, covers=covers, why=why)
+
+
+async def _counted(stage: Stage, play: Play) -> None:
+    run = await _both(stage, play, "stream")
+    run.must_say()
+    usage = run.reading.usage
+    must_count(run, usage.prompt if usage else None, usage.completion if usage else None)
+
+
+@places("any-place", "usage-in-first-chunk", "usage-in-finish-chunk", "usage-in-own-chunk", "usage-with-choices-after-finish", "usage-twice", why="Each provider puts them elsewhere.",
+        source="https://github.com/BerriAI/litellm/issues/8450", covers=(117,))  # fmt: skip
+async def any_place(stage: Stage, play: Play) -> None:
+    """Counts are found in the first, the finishing or the last chunk, with or without choices beside them."""
+    await _counted(stage, play)
+
+
+@places("in-choice", "usage-in-choice", why="Moonshot puts them into the last choice.", source="https://github.com/earendil-works/pi/issues/2017", covers=(117,))
+async def in_choice(stage: Stage, play: Play) -> None:
+    """Counts inside `choices[0].usage` are found."""
+    await _counted(stage, play)
+
+
+@places("cumulative", "usage-on-every-chunk", why="Counts on every chunk are running totals; summed up they bill many times over.", source="https://github.com/open-webui/open-webui/issues/29064", covers=(118,))
+async def cumulative(stage: Stage, play: Play) -> None:
+    """Counts on every chunk are running totals: the last one wins, nothing is summed."""
+    await _counted(stage, play)
+
+
+@places("null", "usage-null-members", "usage-completion-null", why="`None + int` ends the reply at its very last chunk.", source="https://github.com/huggingface/smolagents/issues/1436", covers=(115, 116))
+async def null(stage: Stage, play: Play) -> None:
+    """`usage: null`, and null members of it, are unknown counts and no crash."""
+    await _counted(stage, play)
+
+
+@places("odd-values", "usage-odd-counts", why="Negative and textual counts have been seen; a count is a whole number from 0.", source=INTERFACE, covers=(123,))
+async def odd_values(stage: Stage, play: Play) -> None:
+    """Counts that are negative or no number are unknown, and no crash."""
+    await _counted(stage, play)
+
+
+@clause("usage/odd-values-in-reply", protocol="sse", cases=plays("reply-usage-odd"), covers=(123,), source=INTERFACE, why="The same in one piece.")
+async def odd_in_reply(stage: Stage, play: Play) -> None:
+    """Counts of a reply in one piece that are negative or no number are unknown, and no crash."""
+    run = await _both(stage, play, "complete")
+    must_count(run, None, None)
+
+
+@places("details", "usage-details", why="Cached and reasoning tokens are shown apart, and already counted.", source=OPENAI, covers=(120,))
+async def details(stage: Stage, play: Play) -> None:
+    """Cached and reasoning tokens are part of the counts; they are never added on top."""
+    await _counted(stage, play)
+
+
+@clause("usage/early-close", covers=(122,), source="https://github.com/BerriAI/litellm/pull/21213", why="Counts of a reply that nobody read to its end are not its counts.")
+async def early_close(stage: Stage, case: Case) -> None:
+    """A stream that the caller leaves early leaves the counts untouched or unknown; none is made up."""
+    await stage.plain_stream()
+
+    async def act(backend: Any, run: Run) -> None:
+        run.stats = {}
+        source = backend.stream([{"role": "user", "content": "hi"}], stats=run.stats)
+        async for piece in source:
+            run.pieces.append(piece)
+            break
+        if hasattr(source, "aclose"):
+            await source.aclose()
+
+    run = await stage.drive("stream()", act, Play("long-answer"))
+    run.must_not_raise()
+    usage = run.reading.usage
+    given = (run.stats or {}).get("prompt_tokens"), (run.stats or {}).get("completion_tokens")
+    true = (usage.prompt, usage.completion) if usage else (None, None)
+    if any(one and one != other for one, other in zip(given, true, strict=True)):
+        raise Broken(f"stats say {run.stats}; the server counted {true}")
+
+
+@clause("usage/own-call", covers=(121,), source=INTERFACE, why="A dict or a number shared by two calls shows one the other's counts.")
+async def own_call(stage: Stage, case: Case) -> None:
+    """Each call fills its own stats, also when calls overlap."""
+    if not stage.takes("stream", "stats"):
+        raise NotApplicable("stream() takes no stats")
+    await stage.plain_stream()
+    from onpaper.answer import Provider
+    from onpaper.mock import Mock
+
+    reply = [{"match": {"contains": f"call {n}."}, "text": [f"answer {n}"] * 3, "usage": {"prompt": 100 + n, "completion": 10 + n}, "pacing": {"between": 0.005}} for n in range(6)]
+    provider = Provider(stage.contract, Mock.of({"about": "Six replies", "reply": reply}), strict=False)
+
+    async def one(backend: Any, number: int) -> dict[str, Any]:
+        stats: dict[str, Any] = {}
+        async for _ in backend.stream([{"role": "user", "content": f"call {number}."}], stats=stats):
+            pass
+        return stats
+
+    async def act(backend: Any, run: Run) -> None:
+        run.value = await asyncio.gather(*(one(backend, n) for n in range(6)))
+
+    run = await stage.drive("stream()", act, provider)
+    run.must_not_raise()
+    for number, stats in enumerate(run.value):
+        if (stats.get("prompt_tokens"), stats.get("completion_tokens")) != (100 + number, 10 + number):
+            raise Broken(f"call {number} was told {stats}; the server said prompt {100 + number}, completion {10 + number}")

@@ -1,0 +1,259 @@
+"""The plan of a run and its verdicts: backend × clause × case, known failures applied, nothing skipped in silence."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import inspect
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from onpaper.clauses import Clause, View, case_id, register
+from onpaper.clauses.operations import EVERYTHING, operate
+from onpaper.errors import BadInput, nearest
+from onpaper.exchange import Exchange
+from onpaper.suite.declaration import Declared
+from onpaper.suite.guard import guarded
+from onpaper.suite.hall import Hall
+from onpaper.suite.play import Play
+from onpaper.suite.run import Run
+from onpaper.suite.stage import KEY, Stage
+from onpaper.suite.verdict import Broken, NotApplicable, Verdict
+
+CASE_SECONDS = 30.0
+"""The most that one case may take; each drive in it has a shorter limit of its own."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One verdict to come."""
+
+    declared: Declared
+    clause: Clause
+    case: Any
+
+    @property
+    def id(self) -> str:
+        return f"{self.declared.name}::{self.clause.id}[{case_id(self.case)}]"
+
+
+def plan(declared: Declared, patterns: Sequence[str] = ()) -> list[Item]:
+    """The items of one backend; the request clauses' look at everything that happened comes last.
+
+    `patterns` limit the clauses to topics or ids. Raises BadInput when one of them matches nothing.
+    """
+    clauses = [one for one in register().values() if one.kind != "reply"]
+    for pattern in patterns:
+        if not any(_matches(one, pattern) for one in clauses):
+            known = {one.id for one in clauses} | {one.topic for one in clauses}
+            raise BadInput(f"no clause is called {pattern!r}{nearest(pattern, known)}")
+    chosen = [one for one in clauses if not patterns or any(_matches(one, pattern) for pattern in patterns)]
+    items = [Item(declared, one, case) for one in chosen for case in (one.cases(declared.contract) or ("none",))]
+    return sorted(items, key=lambda item: item.case is EVERYTHING)
+
+
+def _matches(clause: Clause, pattern: str) -> bool:
+    return pattern in (clause.id, clause.topic)
+
+
+class Judge:
+    """Gives the verdicts of one worker. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._hall = Hall()
+        self._stages: dict[str, Stage] = {}
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._hall.close()
+
+    def stage(self, declared: Declared) -> Stage:
+        """The stage of a backend. Raises BadInput when its factory cannot be imported or called."""
+        if declared.name not in self._stages:
+            with guarded({}) as strayed:
+                try:
+                    factory = declared.load()
+                except BadInput as error:
+                    if strayed:
+                        raise BadInput(f"{error} (it tried to reach {strayed[0]} while it was imported)") from None
+                    raise
+            stage = Stage(declared, self._hall, factory)
+            self._stages[declared.name] = stage
+            self._try_out(stage)
+        return self._stages[declared.name]
+
+    def _try_out(self, stage: Stage) -> None:
+        async def make() -> Run:
+            run = Run(stage.contract)
+            async with stage.backend(run):
+                pass
+            return run
+
+        try:
+            run = self._hall.drive(make(), 20)
+        except TimeoutError:
+            raise BadInput(f"backend {stage.declared.name!r}: the factory {stage.declared.factory} did not return in 20 s") from None
+        if run.phase == "construct":
+            name, error = stage.declared.name, run.error
+            where = f" after trying to reach {run.strayed[0]}, which onpaper refuses" if run.strayed else ""
+            del self._stages[name]
+            said = str(error).replace(KEY, "<key>")
+            raise BadInput(
+                f"backend {name!r}: {stage.declared.factory}(model=…, base_url=…) raised {type(error).__name__}{where}:"
+                f" {said}; give further arguments in the declaration's args, or a factory of your own"
+            )
+
+    def verdict(self, item: Item) -> Verdict:
+        """Judge one item, known failures applied."""
+        found = self._judge(item)
+        return apply_known(item, found)
+
+    def _judge(self, item: Item) -> Verdict:
+        clause, start = item.clause, time.monotonic()
+        outcome, message = "kept", ""
+        try:
+            self._run(item)
+        except NotApplicable as reason:
+            outcome, message = "not-applicable", str(reason)
+        except Broken as broken:
+            outcome, message = "broken", str(broken)
+        except TimeoutError as error:
+            outcome, message = "broken", f"the backend was stopped: {error}"
+        except BadInput:
+            raise
+        except Exception as error:
+            outcome, message = "broken", f"judging it failed: {type(error).__name__}: {error}"
+        return Verdict(
+            item.declared.name,
+            clause.id,
+            case_id(item.case),
+            clause.level,
+            outcome,  # type: ignore[arg-type]
+            message.replace(KEY, "<key>"),
+            clause.source,
+            time.monotonic() - start,
+        )
+
+    def _run(self, item: Item) -> None:
+        clause, declared = item.clause, item.declared
+        if clause.protocol not in (None, declared.contract.protocol):
+            raise NotApplicable(f"the provider speaks {declared.contract.protocol}, the clause is about {clause.protocol}")
+        if item.case == "none":
+            raise NotApplicable(f"there is no case of it for {declared.contract.name}: no recording")
+        stage = self.stage(declared)
+        if isinstance(item.case, Play) and item.case.source == "mock":
+            _speaks(item.case, declared)
+        if clause.kind == "request":
+            self._hall.drive(_judge_requests(stage, item), CASE_SECONDS)
+        else:
+            self._hall.drive(_call(clause, stage, item.case), CASE_SECONDS)
+
+
+def _speaks(play: Play, declared: Declared) -> None:
+    from onpaper.suite.play import _mock
+
+    protocol = _mock(play.name).protocol
+    if protocol not in (None, declared.contract.protocol):
+        raise NotApplicable(f"the mock is for providers that speak {protocol}")
+
+
+async def _call(clause: Clause, stage: Stage, case: Any) -> None:
+    value = clause.judge(stage, case)
+    if inspect.isawaitable(value):
+        await value
+    await asyncio.sleep(0)
+
+
+async def _judge_requests(stage: Stage, item: Item) -> None:
+    """Judge the requests of one operation, or of everything else that was driven."""
+    if item.case is EVERYTHING:
+        runs: Iterable[Run] = [run for run in stage.runs if not run.notes.get("judged")]
+    else:
+        run = await operate(stage, item.case.id)
+        if not run.exchanges:
+            raise NotApplicable(f"{run.operation} made no request{run._raised()}")
+        runs = [run]
+    _judge_exchanges(item.clause, ((exchange, _view(stage, run)) for run in runs for exchange in run.exchanges))
+
+
+def _view(stage: Stage, run: Run) -> View:
+    return View(stage.contract, run.key if stage.keyed and (run.key or "").strip() == run.key else None, stage.keyed)
+
+
+def _judge_exchanges(clause: Clause, pairs: Iterable[tuple[Exchange, View]]) -> None:
+    reasons: list[str] = []
+    judged = 0
+    for exchange, view in pairs:
+        if exchange.provoked:
+            continue
+        try:
+            clause.judge(exchange, view)
+            judged += 1
+        except NotApplicable as reason:
+            reasons.append(str(reason))
+    if not judged:
+        raise NotApplicable(reasons[0] if reasons else "there was no request to judge")
+
+
+def judge_exchange(exchange: Exchange, view: View, subject: str, case: str) -> Iterator[Verdict]:
+    """The verdicts of every clause that judges one exchange: requests and replies. Nothing is driven."""
+    for clause in register().values():
+        if clause.kind == "backend" or (clause.kind == "request" and exchange.provoked):
+            continue
+        outcome, message = "kept", ""
+        try:
+            clause.judge(exchange, view)
+        except NotApplicable as reason:
+            outcome, message = "not-applicable", str(reason)
+        except Broken as broken:
+            outcome, message = "broken", str(broken)
+        yield Verdict(subject, clause.id, case, clause.level, outcome, message, clause.source)  # type: ignore[arg-type]
+
+
+# ---- known failures ---------------------------------------------------------------------------------------------
+
+
+def apply_known(item: Item, found: Verdict, today: datetime.date | None = None) -> Verdict:
+    """A verdict with the declaration's known failures applied: listed and broken is `known`, listed and kept is red."""
+    entries = [
+        one
+        for one in item.declared.known_failures
+        if one.clause == found.clause and one.case in (None, found.case)
+    ]
+    if not entries:
+        return found
+    entry = entries[0]
+    today = today or datetime.date.today()
+    if found.verdict == "broken":
+        if entry.expires is not None and entry.expires < today:
+            return replace(found, message=f"the known failure expired on {entry.expires} ({entry.reason}); {found.message}")
+        return replace(found, verdict="known", message=f"{entry.reason} — {found.message}")
+    if found.verdict == "kept" and entry.case is not None:
+        return replace(found, verdict="broken", message=f"listed as a known failure ({entry.reason}), and it passes: remove the entry")
+    return found
+
+
+def stale_failures(declared: Declared, verdicts: Sequence[Verdict], complete: bool) -> list[Verdict]:
+    """Red verdicts for known failures that name no clause or case, or (after a whole run) break nothing any more."""
+    out = []
+    clauses = register()
+    for entry in declared.known_failures:
+        of_clause = [one for one in verdicts if one.clause == entry.clause]
+        if entry.clause not in clauses:
+            said = f"the known failures list {entry.clause!r}, which is no clause{nearest(entry.clause, clauses)}"
+        elif entry.case is not None and entry.case not in {case_id(c) for c in clauses[entry.clause].cases(declared.contract)}:
+            known = {case_id(c) for c in clauses[entry.clause].cases(declared.contract)}
+            said = f"the known failures list case {entry.case!r} of {entry.clause}{nearest(entry.case, known)}"
+        elif complete and entry.case is None and of_clause and not any(one.verdict in ("known", "broken") for one in of_clause):
+            said = f"listed as a known failure ({entry.reason}), and every case passes: remove the entry"
+        else:
+            continue
+        out.append(Verdict(declared.name, entry.clause, entry.case or "known-failures", "must", "broken", said))
+    return out
