@@ -61,6 +61,9 @@ class Contract:
     def __repr__(self) -> str:
         return f"<contract {self.name}>"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # Hypothesis and IPython print every field of a dataclass otherwise
+
     @classmethod
     def load(cls, name: str, project: Path | None = None) -> Contract:
         """The contract of that name: the project's own `contracts/` first, then the ones shipped with onpaper.
