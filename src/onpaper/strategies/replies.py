@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from onpaper.contract import Contract
 from onpaper.mock import Call, Say, Trouble
 from onpaper.script import Script
+from onpaper.strategies.shown import Shown
 from onpaper.strategies.texts import names
 from onpaper.suite.run import read
 from onpaper.wire.dialect import Asked, Speaker
@@ -26,7 +27,7 @@ ARGUMENTS = ("{}", '{"city":"Paris"}', '{"q":"é\\u2028 \\"x\\"","n":[0,null,-1.
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class Spoken(Shown):
     """A reply: what it says, and the script in the provider's dialect that says so."""
 
     say: Say
@@ -40,11 +41,27 @@ class Spoken:
         return read(self.script, self.contract)
 
     def __repr__(self) -> str:
-        said = {one.name: getattr(self.say, one.name) for one in fields(Say)}
-        usual = {one.name: getattr(Say(), one.name) for one in fields(Say)}
-        shown = ", ".join(f"{name}={value!r}" for name, value in said.items() if value != usual[name])
-        kind = "stream" if self.asked.stream else "body"
-        return f"<{self.contract.name} {kind}: Say({shown}), {len(self.script.body)} bytes>"
+        kind = "stream" if self.asked.stream else "reply"
+        return f"<{self.contract.name} {kind}: {_unusual(self.say)}, {len(self.script.body)} bytes>"
+
+
+def _unusual(value: Any) -> str:
+    """A dataclass, in short: the fields that differ from their defaults."""
+    if not is_dataclass(value):
+        return (
+            repr(value)
+            if not isinstance(value, tuple)
+            else f"({', '.join(map(_unusual, value))},)"
+            if value
+            else "()"
+        )
+    shown = [
+        f"{one.name}={_unusual(getattr(value, one.name))}"
+        for one in fields(value)
+        if getattr(value, one.name)
+        != (one.default_factory() if callable(one.default_factory) else one.default)
+    ]
+    return f"{type(value).__name__}({', '.join(shown)})"
 
 
 def pieces(*, empty: bool = True) -> st.SearchStrategy[tuple[str, ...]]:
@@ -87,7 +104,9 @@ def says(draw: st.DrawFn, contract: Contract, *, errors: bool = True) -> Say:
     if _reasons_apart(contract) and draw(st.integers(0, 3)) == 3:
         reasoning = draw(pieces(empty=False))
     finish = None if tool_calls else draw(st.sampled_from((None, "length")))
-    error = draw(troubles(contract)) if errors and draw(st.integers(0, 5)) == 5 else None
+    error = (
+        draw(troubles(contract, sum(map(bool, text)))) if errors and draw(st.integers(0, 5)) == 5 else None
+    )
     return Say(text=text, reasoning=reasoning, tool_calls=tool_calls, usage=usage, finish=finish, error=error)
 
 
@@ -96,10 +115,11 @@ def _reasons_apart(contract: Contract) -> bool:
     return not modes & {"tags", "hidden"}
 
 
-def troubles(contract: Contract) -> st.SearchStrategy[Trouble]:
-    """An error in the provider's own words: instead of an answer, or after some pieces of it."""
+def troubles(contract: Contract, said: int = 0) -> st.SearchStrategy[Trouble]:
+    """An error in the provider's own words: instead of an answer, or within one of `said` pieces of text."""
     known = [name for name in SITUATIONS if contract.get(f"errors.{name}")] or [""]
-    built = st.builds(Trouble, st.sampled_from(known), pieces=st.none() | st.integers(0, 3))
+    pieces = st.none() | st.integers(0, max(0, said - 1))
+    built = st.builds(Trouble, st.sampled_from(known), pieces=pieces)
     return built.map(lambda one: one if one.situation else replace(one, status=500, message="It broke."))
 
 

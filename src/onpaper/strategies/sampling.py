@@ -151,6 +151,11 @@ def _strategies(
     return {name: bodies.accepted.of(_schema_at(contract, where), name) for name, where in places.items()}
 
 
+def schema_of(contract: Contract, name: str) -> Any:
+    """The JSON Schema of a sampling parameter. Raises BadInput when the contract does not take it."""
+    return _schema_at(contract, places_of(contract, [name])[name])
+
+
 def _schema_at(contract: Contract, where: tuple[str, ...]) -> Any:
     schema = contract.schema["properties"][where[0]]
     if len(where) == 2:

@@ -1,0 +1,195 @@
+"""Properties of what a backend makes of a reply, however it is written, cut and broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from onpaper.exchange import Request
+from onpaper.gateway import faults
+from onpaper.script import Script
+from onpaper.strategies.cuts import Offsets, offsets, recut
+from onpaper.strategies.properties import holds_for
+from onpaper.strategies.replies import Spoken, replies
+from onpaper.strategies.schedules import SILENT, Schedule, fault_schedules
+from onpaper.strategies.shown import Shown
+from onpaper.strategies.subject import Subject
+from onpaper.suite.run import Run
+from onpaper.suite.verdict import Broken
+from onpaper.wire.reading import Reading
+
+WHATWG = "https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation"
+HANGS = frozenset({"stall"})
+"""Faults that a client only notices by a time-out of its own, which not every client has."""
+WEATHER = {
+    "type": "function",
+    "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}},
+}
+
+
+@dataclass(frozen=True)
+class Cut(Shown):
+    """A reply, where its bytes are cut, and how often it is given."""
+
+    reply: Spoken
+    offsets: Offsets
+    times: int = 1
+
+    @property
+    def script(self) -> Script:
+        return recut(self.reply.script, self.offsets)
+
+    def __repr__(self) -> str:
+        body = self.reply.script.body
+        shown = ", ".join(
+            f"{at} ({body[max(0, at - 12) : at]!r} | {body[at : at + 12]!r})" for at in self.offsets[:3]
+        )
+        more = f" and {len(self.offsets) - 3} more" if len(self.offsets) > 3 else ""
+        again = f", {self.times} times" if self.times > 1 else ""
+        return f"{self.reply!r} cut at {shown or 'nothing'}{more}{again}"
+
+
+@st.composite
+def _cuts(draw: st.DrawFn, subject: Subject) -> Cut:
+    reply = draw(replies(subject.contract, stream=_stream(draw, subject)))
+    return Cut(reply, draw(offsets(reply.script.body)), draw(st.sampled_from((1, 2))))
+
+
+def _stream(draw: st.DrawFn, subject: Subject) -> bool:
+    """Whether the case streams: twice as often as not, since that is where bytes get lost."""
+    if not subject.takes("complete", "messages"):
+        return True
+    return draw(st.sampled_from((True, True, False)))
+
+
+@holds_for(_cuts, name="property/any-framing-any-cut", source=WHATWG, examples=150)
+async def any_framing_any_cut(subject: Subject, case: Cut) -> None:
+    """Any reply, in any framing that means the same and under any cut, gives the same text, tool calls and usage.
+
+    Parse bytes, line by line, and decode UTF-8 only when a line is whole. Start every call from nothing.
+    """
+    subject.gateway.answer = answering(subject, case.script)
+    async with subject.backend() as backend:
+        for _ in range(case.times):
+            run = await ask(subject, backend, case.reply.asked.stream)
+            run.scripts.append(case.script)
+            judge(run, case.reply.reading)
+
+
+def answering(subject: Subject, script: Script) -> Callable[[Request], Script]:
+    """Answers every chat request with the script, and anything else as the provider does."""
+    provider = subject.provider()
+    return lambda request: script if provider.kind_of(request) == "chat" else provider(request)
+
+
+async def ask(subject: Subject, backend: Any, stream: bool) -> Run:
+    """A call of the kind that the reply is for."""
+    if stream:
+        return await subject.call(backend, "stream")
+    kwargs: dict[str, Any] = {"tools": [WEATHER]} if subject.takes("complete", "tools") else {}
+    return await subject.call(backend, "complete", **kwargs)
+
+
+def judge(run: Run, reading: Reading) -> None:
+    """Demand that a run gave what the bytes say: the error, or the text, the tool calls and the usage."""
+    if reading.error is not None or reading.problems:
+        said = reading.error.message if reading.error is not None else reading.problems[0]
+        run.must_raise(f"the server reported an error ({said})" if reading.error else said)
+        return
+    run.must_say(reading.text)
+    _judge_calls(run, reading)
+    _judge_usage(run, reading)
+
+
+def _judge_calls(run: Run, reading: Reading) -> None:
+    wanted = [(call.name, call.decoded) for call in reading.tool_calls]
+    stats = run.stats or {}
+    offered = stats.get("tool_calls", ABSENT) if run.streamed else run.result.get("tool_calls")
+    if offered is ABSENT:
+        if wanted and not reading.text and stats.get("done_reason") not in ("tool_calls", "tool_use"):
+            raise Broken(
+                f"tool calls came ({wanted}), and stream() gave an empty reply without a sign", run.wire
+            )
+        return
+    found = [_named(call) for call in offered or ()]
+    if found != wanted:
+        raise Broken(f"{run.operation} gave the tool calls {found}; the server sent {wanted}", run.wire)
+
+
+ABSENT = object()
+
+
+def _named(call: Any) -> tuple[Any, Any]:
+    function = call.get("function", call) if isinstance(call, Mapping) else {}
+    return function.get("name"), function.get("arguments")
+
+
+def _judge_usage(run: Run, reading: Reading) -> None:
+    counts = (run.stats or {}) if run.streamed else run.result.get("usage") or {}
+    names = ("prompt_tokens", "completion_tokens") if run.streamed else ("prompt", "completion")
+    usage = reading.usage
+    for name, wanted in zip(
+        names, (None, None) if usage is None else (usage.prompt, usage.completion), strict=True
+    ):
+        if (counts.get(name) or 0) != (wanted or 0):
+            raise Broken(
+                f"{run.operation} counted {counts.get(name)!r} {name}; the server said {wanted!r}", run.wire
+            )
+
+
+# ---- faults --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Faulty(Shown):
+    """A reply and what goes wrong with it."""
+
+    reply: Spoken
+    schedule: Schedule
+
+    @property
+    def script(self) -> Script:
+        return faults.apply(self.reply.script, self.schedule)
+
+    def __repr__(self) -> str:
+        return f"{self.reply!r} with {list(self.schedule)!r}"
+
+
+@st.composite
+def _faulty(draw: st.DrawFn, subject: Subject) -> Faulty:
+    reply = draw(replies(subject.contract, stream=_stream(draw, subject), framed=False, errors=False))
+    if not reply.reading.text:
+        reply = replace_text(reply)
+    schedule = draw(fault_schedules(reply.script, without=SILENT | HANGS, socket=subject.socket))
+    return Faulty(reply, schedule)
+
+
+def replace_text(reply: Spoken) -> Spoken:
+    """The same reply with a text that can be lost."""
+    from onpaper.strategies.replies import spoken
+
+    return spoken(reply.contract, replace(reply.say, text=("Hel", "lo")), stream=reply.asked.stream)
+
+
+@holds_for(
+    _faulty,
+    name="property/any-fault",
+    source="https://github.com/openai/openai-python/issues/2725",
+    examples=100,
+)
+async def any_fault(subject: Subject, case: Faulty) -> None:
+    """Whatever goes wrong on the wire, a call ends in the full text or in an error, never in less that looks whole.
+
+    A stream is whole when its finish reason or its sentinel came; anything else is an error with the text so far.
+    """
+    script = case.script
+    subject.gateway.answer = answering(subject, script)
+    async with subject.backend() as backend:
+        run = await ask(subject, backend, case.reply.asked.stream)
+    run.scripts.append(script)
+    if run.error is not None and type(run.error).__name__ != "Hung":
+        return
+    run.must_say(case.reply.reading.text)

@@ -1,0 +1,466 @@
+"""Properties of what a backend sends, for any parameters."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+
+from onpaper.strategies.accepted import Accepted
+from onpaper.strategies.bodies import kept
+from onpaper.strategies.conversation import messages, tools
+from onpaper.strategies.properties import holds_for
+from onpaper.strategies.sampling import body_with, named_by, place, sampling, schema_of
+from onpaper.strategies.shown import Shown
+from onpaper.strategies.subject import MESSAGES, METHODS, SAMPLED, Kwargs, Subject
+from onpaper.suite.run import Run
+from onpaper.suite.verdict import Broken
+
+INTERFACE = "https://github.com/fluxions-ai/vui/pull/18"
+WHOLE = ("top_k", "max_tokens")
+"""Parameters that the interface takes as whole numbers, whatever the provider takes."""
+ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Given(Shown):
+    """Parameters of one call: what the constructor was given, and what the call was."""
+
+    method: str
+    constructor: Kwargs = field(default_factory=dict)
+    call: Kwargs = field(default_factory=dict)
+
+    @property
+    def sampling(self) -> Kwargs:
+        """What the constructor is given, as a copy that may be kept or changed."""
+        return copy.deepcopy(self.constructor)
+
+    @property
+    def kwargs(self) -> Kwargs:
+        """What the call is given, as a copy that may be kept or changed."""
+        return copy.deepcopy(self.call)
+
+    def __repr__(self) -> str:
+        made = f"sampling={self.constructor!r}" if self.constructor else ""
+        given = "".join(f", {name}={value!r}" for name, value in self.call.items())
+        return f"Backend({made}).{self.method}(messages{given})"
+
+
+# ---- what may be given ---------------------------------------------------------------------------------------------
+
+
+def values_of(subject: Subject, name: str) -> st.SearchStrategy[Any]:
+    """What a caller may give for a parameter of the interface; for one that the contract does not take, any number."""
+    names = named_by(subject.contract, name)
+    if not names:
+        return st.integers(1, 100)
+    schema = schema_of(subject.contract, names[0])
+    if name in WHOLE:
+        schema = {"allOf": [schema, {"type": "integer"}]}
+    values = Accepted(subject.contract.schema["$defs"]).of(schema, name)
+    return values.filter(lambda value: value != []) if name == "stop" else values
+
+
+def taken(subject: Subject, name: str) -> bool:
+    """Whether the contract takes a parameter of the interface, under any name."""
+    return bool(named_by(subject.contract, name))
+
+
+@st.composite
+def givens(draw: st.DrawFn, subject: Subject, *, accepted: bool = False) -> Given:
+    """Calls with any parameters of the interface; with `accepted` only those that the contract takes."""
+    method = draw(st.sampled_from(_methods(subject)))
+    by_call = [
+        name
+        for name in subject.parameters(method)
+        if taken(subject, name) or (not accepted and name in SAMPLED)
+    ]
+    by_constructor = (
+        [name for name in SAMPLED if taken(subject, name) or not accepted] if subject.configurable else []
+    )
+    return Given(method, draw(_some(subject, by_constructor)), draw(_some(subject, by_call)))
+
+
+@st.composite
+def _some(draw: st.DrawFn, subject: Subject, names: list[str]) -> Kwargs:
+    picked = draw(st.lists(st.sampled_from(names), unique=True, max_size=3)) if names else []
+    return {name: draw(values_of(subject, name)) for name in picked}
+
+
+def _methods(subject: Subject) -> list[str]:
+    return [method for method in METHODS if subject.takes(method, "messages")]
+
+
+def _has_parameters(subject: Subject) -> str:
+    has = any(subject.parameters(method) for method in METHODS)
+    return "" if has else "neither stream() nor complete() takes a parameter of the interface"
+
+
+def _has_constructor(subject: Subject) -> str:
+    return "" if subject.configurable else "the constructor takes no `sampling`"
+
+
+# ---- what was sent -------------------------------------------------------------------------------------------------
+
+
+def sent(subject: Subject, body: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Each name under which a parameter stands in a body, with its value."""
+    found = {}
+    for one in {name, *named_by(subject.contract, name)}:
+        value: Any = body
+        for key in place(subject.contract, one) or (one,):
+            value = value.get(key, ABSENT) if isinstance(value, Mapping) else ABSENT
+        if value is not ABSENT:
+            found[one] = value
+    return found
+
+
+def same(given: Any, found: Any) -> bool:
+    """Whether two values are the same in JSON: 1 is 1.0, but neither is true nor "1"; a stop is a list of one."""
+    if isinstance(given, bool) or isinstance(found, bool):
+        return given is found
+    if isinstance(given, str) and isinstance(found, list):
+        return [given] == found
+    if isinstance(given, (int, float)) != isinstance(found, (int, float)):
+        return False
+    return bool(given == found)
+
+
+def must_carry(subject: Subject, run: Run, name: str, value: Any, whence: str) -> None:
+    """Demand that the body of a run has a parameter with that value, once."""
+    found = sent(subject, run.body, name)
+    wire = run.chats[0].request.body
+    if not found:
+        raise Broken(f"{name}: {whence} {value!r}, and the body has none", wire, "request body")
+    if len(found) > 1:
+        raise Broken(f"{name} is sent twice, as {' and '.join(sorted(found))}", wire, "request body")
+    ((said, one),) = found.items()
+    if not same(value, one):
+        raise Broken(f"{name}: {whence} {value!r}, and the body says {one!r} ({said})", wire, "request body")
+
+
+def refused(run: Run) -> bool:
+    """Whether a call was refused by the client itself, before anything was sent."""
+    return run.error is not None and not run.chats
+
+
+# ---- the properties ------------------------------------------------------------------------------------------------
+
+
+@holds_for(
+    givens,
+    name="property/precedence",
+    source=INTERFACE,
+    applies=_has_parameters,
+    examples=100,
+)
+async def precedence(subject: Subject, case: Given) -> None:
+    """A parameter is what the call says, else what the constructor says, else the method's default.
+
+    Merge three dicts in that order, leave None out, and look at nothing else: not at whether a value is true.
+    """
+    default = await subject.default_body(case.method)
+    run = await subject.ask(case.method, sampling=case.sampling, **case.kwargs)
+    strange = [name for name in {**case.constructor, **case.call} if not taken(subject, name)]
+    if strange and refused(run):
+        return
+    run.must_not_raise()
+    for name in subject.parameters(case.method):
+        if name in strange:
+            if sent(subject, run.body, name):
+                found = run.chats[0].request.body
+                raise Broken(f"{name} is sent, and the provider does not take it", found, "request body")
+        elif name in case.call:
+            must_carry(subject, run, name, case.call[name], "the call says")
+        elif name in case.constructor:
+            must_carry(subject, run, name, case.constructor[name], "the constructor says")
+        else:
+            _must_be_default(subject, run, name, sent(subject, default, name))
+
+
+def _must_be_default(subject: Subject, run: Run, name: str, default: Mapping[str, Any]) -> None:
+    found = sent(subject, run.body, name)
+    if found.keys() != default.keys() or not all(same(default[one], found[one]) for one in default):
+        wire = run.chats[0].request.body
+        usual, now = (", ".join(map(repr, one.values())) or "nothing" for one in (default, found))
+        raise Broken(
+            f"{name} was not given; without other parameters {usual} is sent, with these {now}", wire
+        )
+
+
+@st.composite
+def _zeros(draw: st.DrawFn, subject: Subject) -> Given:
+    method, where, name, value = draw(st.sampled_from(list(_zero_places(subject))))
+    return Given(method, {name: value}) if where == "constructor" else Given(method, {}, {name: value})
+
+
+def _zero_places(subject: Subject) -> Iterator[tuple[str, str, str, Any]]:
+    """Where zeros and empty texts may be given, as far as the contract takes them."""
+    for method in _methods(subject):
+        for name in subject.parameters(method):
+            for zero in ("",) if name == "stop" else (0,) if name in WHOLE else (0, 0.0):
+                names = named_by(subject.contract, name)
+                if names and not subject.contract.violations(body_with(subject.contract, {names[0]: zero})):
+                    yield method, "call", name, zero
+                    if name in SAMPLED and subject.configurable:
+                        yield method, "constructor", name, zero
+
+
+def _has_zeros(subject: Subject) -> str:
+    return (
+        ""
+        if next(_zero_places(subject), None)
+        else "the contract takes no parameter that may be zero or empty"
+    )
+
+
+@holds_for(_zeros, name="property/zeros-kept", source=INTERFACE, applies=_has_zeros, examples=25)
+async def zeros_kept(subject: Subject, case: Given) -> None:
+    """A zero or an empty text is a value and is sent as such.
+
+    Ask `is None`, never whether a value is true.
+    """
+    run = await subject.ask(case.method, sampling=case.sampling, **case.kwargs)
+    run.must_not_raise()
+    for name, value in {**case.constructor, **case.call}.items():
+        must_carry(subject, run, name, value, "given was")
+
+
+@st.composite
+def _with_none(draw: st.DrawFn, subject: Subject) -> Given:
+    given = draw(givens(subject, accepted=True))
+    nones = st.lists(st.sampled_from(subject.parameters(given.method)), unique=True, min_size=1, max_size=3)
+    call = {**given.call, **dict.fromkeys(draw(nones))}
+    constructor = given.constructor
+    if subject.configurable and draw(st.booleans()):
+        constructor = {**constructor, draw(st.sampled_from(SAMPLED)): None}
+    return Given(given.method, constructor, call)
+
+
+@holds_for(
+    _with_none,
+    name="property/none-not-sent",
+    source="https://github.com/ztjhz/BetterChatGPT/issues/248",
+    applies=_has_parameters,
+)
+async def none_not_sent(subject: Subject, case: Given) -> None:
+    """None means not given: no null is sent, and what else was given holds.
+
+    Leave keys whose value is None out of the body; some providers refuse a null.
+    """
+    run = await subject.ask(case.method, sampling=case.sampling, **case.kwargs)
+    run.must_not_raise()
+    nulls = list(
+        _nulls({key: value for key, value in run.body.items() if key not in ("messages", "tools")}, "")
+    )
+    if nulls:
+        raise Broken(f"null is sent under {', '.join(nulls)}", run.chats[0].request.body, "request body")
+    for name in SAMPLED:
+        value = case.call.get(name)
+        value = case.constructor.get(name) if value is None else value
+        if value is not None and name in subject.parameters(case.method):
+            must_carry(subject, run, name, value, "given was")
+
+
+def _nulls(value: Any, path: str) -> Iterator[str]:
+    if value is None:
+        yield path
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _nulls(item, f"{path}/{key}")
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _nulls(item, f"{path}/{number}")
+
+
+def _anything(subject: Subject) -> st.SearchStrategy[Given]:
+    params = sampling(subject.contract).filter(bool)
+    return st.builds(Given, st.sampled_from(_methods(subject)), params)
+
+
+@holds_for(_anything, name="property/nothing-dropped", source=INTERFACE, applies=_has_constructor)
+async def nothing_dropped(subject: Subject, case: Given) -> None:
+    """Whatever the constructor's `sampling` names is sent, or refused with an error, never dropped in silence.
+
+    Refuse unknown names in the constructor, with the known ones in the message.
+    """
+    run = await subject.ask(case.method, sampling=case.sampling)
+    if refused(run):
+        return
+    run.must_not_raise()
+    for name, value in case.constructor.items():
+        if value != []:
+            must_carry(subject, run, name, value, "the constructor says")
+
+
+@st.composite
+def _not_numbers(draw: st.DrawFn, subject: Subject) -> Given:
+    method = draw(st.sampled_from(_methods(subject)))
+    value = draw(st.sampled_from((math.nan, math.inf, -math.inf)))
+    names = [name for name in subject.parameters(method) if name != "stop"]
+    name = draw(st.sampled_from(names))
+    if name in SAMPLED and subject.configurable and draw(st.booleans()):
+        return Given(method, {name: value})
+    return Given(method, {}, {name: value})
+
+
+@holds_for(
+    _not_numbers,
+    name="property/not-a-number",
+    source="https://www.rfc-editor.org/rfc/rfc8259#section-6",
+    applies=_has_parameters,
+    examples=25,
+)
+async def not_a_number(subject: Subject, case: Given) -> None:
+    """NaN and the infinities are refused before anything is sent: JSON has no form for them.
+
+    Check `math.isfinite`, or write the body with `allow_nan=False`.
+    """
+    run = await subject.ask(case.method, sampling=case.sampling, **case.kwargs)
+    ((name, value),) = {**case.constructor, **case.call}.items()
+    if run.chats:
+        raise Broken(f"{name}={value!r} was sent", run.chats[0].request.body, "request body")
+    if run.error is None and taken(subject, name):
+        raise Broken(f"{name}={value!r} was neither refused nor sent")
+
+
+@dataclass(frozen=True)
+class Sequence(Shown):
+    """A call, another one, and the first again, on one backend."""
+
+    first: Given
+    between: Given
+
+    def __repr__(self) -> str:
+        return f"{self.first!r}, then {self.between!r}, then the first again"
+
+
+@st.composite
+def _sequences(draw: st.DrawFn, subject: Subject) -> Sequence:
+    first, between = draw(givens(subject, accepted=True)), draw(givens(subject, accepted=True))
+    return Sequence(first, Given(between.method, {}, between.call))
+
+
+@holds_for(_sequences, name="property/same-body", source=INTERFACE, applies=_has_parameters)
+async def same_body(subject: Subject, case: Sequence) -> None:
+    """The same arguments give the same body, whatever was called in between.
+
+    Keep nothing of a call in the backend; build every body from the arguments and the constructor's values.
+    """
+    subject.gateway.answer = subject.provider()
+    async with subject.backend(case.first.sampling) as backend:
+        runs = [
+            await subject.call(backend, one.method, **one.kwargs)
+            for one in (case.first, case.between, case.first)
+        ]
+    for run in runs:
+        run.must_not_raise()
+    before, after = runs[0].chats[0].request.body, runs[2].chats[0].request.body
+    if before != after:
+        raise Broken(
+            f"the same call sent another body the second time; the first was {before!r}", after, "the second"
+        )
+
+
+@dataclass(frozen=True)
+class Call:
+    """A whole call: parameters, conversation, tools."""
+
+    given: Given
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] | None = None
+
+    @property
+    def arguments(self) -> Kwargs:
+        """The keyword arguments of the call, as copies that may be kept or changed."""
+        return {**self.given.kwargs, **({} if self.tools is None else {"tools": copy.deepcopy(self.tools)})}
+
+
+@st.composite
+def _calls(draw: st.DrawFn, subject: Subject, *, objects: bool) -> Call:
+    given = draw(givens(subject, accepted=True))
+    history = draw(conversations(subject, objects=objects))
+    offered = None
+    if given.method == "complete" and "tools" in subject.contract.keys and subject.takes("complete", "tools"):
+        offered = draw(st.none() | _accepted_tools(subject))
+    return Call(given, history, offered)
+
+
+def conversations(subject: Subject, *, objects: bool) -> st.SearchStrategy[list[dict[str, Any]]]:
+    """Conversations that the contract takes once a tool call's arguments have the form that it wants."""
+    as_objects = subject.contract.get("reply.arguments") == "object"
+
+    def judge(history: list[dict[str, Any]]) -> Any:
+        body = body_with(subject.contract, {}) | {"messages": _in_form(history, as_objects)}
+        return None if subject.contract.violations(body) else history
+
+    return st.just(MESSAGES) | kept(messages(objects=objects), judge)
+
+
+def _in_form(history: list[dict[str, Any]], objects: bool) -> list[dict[str, Any]]:
+    changed = copy.deepcopy(history)
+    for message in changed:
+        for call in message.get("tool_calls", ()):
+            call["function"]["arguments"] = {} if objects else "{}"
+    return changed
+
+
+def _accepted_tools(subject: Subject) -> st.SearchStrategy[list[dict[str, Any]]]:
+    def judge(offered: list[dict[str, Any]]) -> Any:
+        body = body_with(subject.contract, {}) | {"tools": offered}
+        return None if subject.contract.violations(body) else offered
+
+    return kept(tools(), judge)
+
+
+def _plain_calls(subject: Subject) -> st.SearchStrategy[Call]:
+    return _calls(subject, objects=True)
+
+
+@holds_for(_plain_calls, name="property/arguments-untouched", source=INTERFACE)
+async def arguments_untouched(subject: Subject, case: Call) -> None:
+    """A call leaves the caller's messages, tools, stops and sampling as they were.
+
+    Copy what must change: the caller sends the same history again in the next turn.
+    """
+    history, constructor, kwargs = copy.deepcopy((case.messages, case.given.constructor, case.arguments))
+    run = await subject.ask(case.given.method, sampling=constructor, messages=history, **kwargs)
+    run.must_not_raise()
+    for name, before, after in (
+        ("messages", case.messages, history),
+        ("the constructor's sampling", case.given.constructor, constructor),
+        ("the arguments", case.arguments, kwargs),
+    ):
+        if before != after:
+            raise Broken(f"the call changed {name} of its caller from {before!r} to {after!r}")
+
+
+@holds_for(_plain_calls, name="property/body-accepted", source=INTERFACE, examples=75)
+async def body_accepted(subject: Subject, case: Call) -> None:
+    """Every body is one that the contract's schema takes, and the provider, played strictly, answers it.
+
+    Send only the keys that this provider documents, each under one name, and with the types that it wants.
+    """
+    subject.gateway.answer = subject.provider(strict=True)
+    run = await subject.ask_as_told(
+        case.given.method,
+        sampling=case.given.sampling,
+        messages=copy.deepcopy(case.messages),
+        **case.arguments,
+    )
+    if not run.chats:
+        run.must_not_raise()
+    wire = run.chats[0].request.body
+    violations = subject.contract.violations(run.body)
+    if violations:
+        said = "; ".join(f"{one.pointer}: {one.message}" for one in violations[:3])
+        raise Broken(f"the contract does not take this body: {said}", wire, "request body")
+    for name in subject.parameters(case.given.method):
+        if len(sent(subject, run.body, name)) > 1:
+            names = " and ".join(sorted(sent(subject, run.body, name)))
+            raise Broken(f"one parameter is sent twice, as {names}", wire, "request body")
+    run.must_not_raise()

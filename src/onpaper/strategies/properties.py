@@ -1,0 +1,71 @@
+"""Properties: rules about a backend that hold for every case a strategy can draw.
+
+Each is a plain value with a strategy for its cases and a coroutine that judges one, so that anything can run it: the
+plugin, `onpaper fuzz`, or a test of one's own (see `search`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from onpaper.strategies.subject import Subject
+
+Judge = Callable[[Subject, Any], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A rule that holds for every case.
+
+    `cases` gives the strategy for a subject, `judge` raises `Broken` for a case that breaks the rule. `applies`
+    says in a sentence why there is nothing to judge, or nothing. `examples` is how many cases a normal run tries.
+    """
+
+    id: str
+    rule: str
+    fix: str
+    source: str
+    cases: Callable[[Subject], st.SearchStrategy[Any]]
+    judge: Judge
+    applies: Callable[[Subject], str]
+    examples: int
+
+
+_REGISTER: dict[str, Property] = {}
+
+
+def _always(subject: Subject) -> str:
+    return ""
+
+
+def holds_for(
+    cases: Callable[[Subject], st.SearchStrategy[Any]],
+    *,
+    name: str,
+    source: str,
+    applies: Callable[[Subject], str] = _always,
+    examples: int = 50,
+) -> Callable[[Judge], Judge]:
+    """Register a coroutine as the judge of a property; its docstring is the rule, then how a client is put right."""
+
+    def register(judge: Judge) -> Judge:
+        rule, _, fix = inspect.cleandoc(judge.__doc__ or "").partition("\n\n")
+        _REGISTER[name] = Property(
+            name, " ".join(rule.split()), fix.strip(), source, cases, judge, applies, examples
+        )
+        return judge
+
+    return register
+
+
+def properties() -> dict[str, Property]:
+    """Every property by its id."""
+    for module in ("on_requests", "on_replies"):
+        importlib.import_module(f"onpaper.strategies.{module}")
+    return dict(sorted(_REGISTER.items()))

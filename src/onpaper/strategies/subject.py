@@ -1,0 +1,164 @@
+"""The backend that a property judges, the gateway it talks to, and one call of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from onpaper.answer import Provider
+from onpaper.contract import Contract
+from onpaper.exchange import Exchange, Request
+from onpaper.mock import Mock, Say
+from onpaper.script import Script
+from onpaper.strategies.shown import Shown
+from onpaper.suite.run import Hung, Run
+
+Kwargs = dict[str, Any]
+METHODS = ("stream", "complete")
+SAMPLED = ("temperature", "top_k", "top_p", "presence_penalty")
+"""The parameters that a backend takes with a call and from its constructor's `sampling`."""
+BY_CALL = ("max_tokens", "stop")
+"""The parameters that it takes with a call only."""
+
+HELLO = Mock("hello", "A greeting", (Say(text=("Hel", "lo")),))
+MESSAGES = [{"role": "user", "content": "hi"}]
+
+
+class Journal(Protocol):
+    """What reached a gateway, in order."""
+
+    def mark(self) -> int: ...
+    def since(self, mark: int, /) -> Iterable[Exchange]: ...
+
+
+class Gateway(Protocol):
+    """A gateway that this thread may give another answer at any time: on a socket, or without one."""
+
+    answer: Callable[[Request], Script]
+
+    @property
+    def journal(self) -> Journal: ...
+
+
+def takes_all(method: str, parameter: str) -> bool:
+    """A backend whose methods take every parameter of the interface."""
+    return True
+
+
+@dataclass(repr=False)
+class Subject(Shown):
+    """A backend to be judged.
+
+    `make()` makes a fresh one that talks to the gateway, with its own defaults; `make(sampling={…})` gives its
+    constructor that. `takes(method, parameter)` tells which parameters of the interface a method has (`sampling`
+    of `__init__`). `key` is the key that the backend was given, or None. `socket` tells whether the gateway has
+    one. A call may take `patience` seconds.
+    """
+
+    make: Callable[..., Any]
+    contract: Contract
+    gateway: Gateway
+    key: str | None = None
+    takes: Callable[[str, str], bool] = takes_all
+    socket: bool = True
+    patience: float = 5.0
+    defaults: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        return f"<a backend of {self.contract.name}>"
+
+    def provider(self, mock: Mock = HELLO, *, strict: bool = False) -> Provider:
+        """The provider that answers to this backend, from its first reply on."""
+        return Provider(self.contract, mock, strict=strict, key=self.key)
+
+    def parameters(self, method: str) -> list[str]:
+        """The parameters of the interface that the method takes."""
+        return [name for name in (*SAMPLED, *BY_CALL) if self.takes(method, name)]
+
+    @property
+    def configurable(self) -> bool:
+        """Whether the constructor takes `sampling`."""
+        return self.takes("__init__", "sampling")
+
+    async def ask(self, method: str, *, sampling: Mapping[str, Any] | None = None, **kwargs: Any) -> Run:
+        """One call of a fresh backend, answered with a greeting, or by what the gateway was told to answer."""
+        self.gateway.answer = self.provider()
+        return await self.ask_as_told(method, sampling=sampling, **kwargs)
+
+    async def ask_as_told(
+        self, method: str, *, sampling: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> Run:
+        """The same, answered by what the gateway was told to answer."""
+        mark = self.gateway.journal.mark()
+        try:
+            async with self.backend(sampling) as backend:
+                return await self.call(backend, method, **kwargs)
+        except NotMade as error:
+            run = Run(self.contract, method, error=error.__cause__, phase="construct")
+            run.exchanges = list(self.gateway.journal.since(mark))
+            return run
+
+    @contextlib.asynccontextmanager
+    async def backend(self, sampling: Mapping[str, Any] | None = None) -> AsyncIterator[Any]:
+        """A fresh backend, closed in the end. Raises NotMade when its constructor raises."""
+        try:
+            made = self.make(sampling=sampling) if sampling else self.make()
+            backend = await made if inspect.isawaitable(made) else made
+        except Exception as error:
+            raise NotMade from error
+        try:
+            yield backend
+        finally:
+            await close(backend)
+
+    async def call(
+        self, backend: Any, method: str, messages: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
+    ) -> Run:
+        """One call of a backend, from its arguments to all that came of it. What it raises ends up in the run."""
+        run = Run(self.contract, f"{method}()", key=self.key)
+        run.streamed = method == "stream"
+        run.stats = {}
+        mark = self.gateway.journal.mark()
+        messages = copy.deepcopy(MESSAGES) if messages is None else messages
+        try:
+            async with asyncio.timeout(self.patience) as limit:
+                if run.streamed:
+                    source = backend.stream(messages, stats=run.stats, **kwargs)
+                    async for piece in await source if inspect.isawaitable(source) else source:
+                        run.pieces.append(piece)
+                else:
+                    run.value = await getattr(backend, method)(messages, stats=run.stats, **kwargs)
+        except TimeoutError as error:
+            run.error = Hung(f"no end within {self.patience:g} s") if limit.expired() else error
+        except Exception as error:
+            run.error = error
+        run.phase = "call" if run.error is not None else ""
+        run.exchanges = list(self.gateway.journal.since(mark))
+        return run
+
+    async def default_body(self, method: str) -> dict[str, Any]:
+        """The body that the method sends when it is given messages and nothing else."""
+        if method not in self.defaults:
+            run = await self.ask(method)
+            run.must_not_raise()
+            self.defaults[method] = run.body
+        return self.defaults[method]
+
+
+class NotMade(Exception):
+    """The constructor of a backend raised; `__cause__` is what."""
+
+
+async def close(backend: Any) -> None:
+    """Close a backend, if it can be closed. What goes wrong there is another clause's business."""
+    closing = getattr(backend, "aclose", None) or getattr(backend, "close", None)
+    if closing is not None:
+        with contextlib.suppress(Exception):
+            value = closing()
+            if inspect.isawaitable(value):
+                await value
