@@ -22,7 +22,7 @@ MAX_KEY = 4 * 1024
 cut.
 """
 ERROR_SECONDS = 5.0
-"""How long an error's body is waited for."""
+"""How long an error's body is waited for, at most; `between_chunks` bounds it too."""
 DRAIN_SECONDS = 0.5
 """How long the end of a body is waited for after the last event, so that the connection can be used again."""
 MAX_BODY = 64 * 1024 * 1024
@@ -159,7 +159,7 @@ class Transport:
                 response = await client.send(request, stream=True)
         try:
             if response.status_code != 200:
-                raise await _refusal(response)
+                raise await _refusal(response, min(ERROR_SECONDS, self.timeouts.between_chunks or ERROR_SECONDS))
             yield Body(response, self.timeouts, deadline)
         except BackendError as error:
             error.status = error.status or response.status_code
@@ -248,11 +248,11 @@ def _origin(request: httpx.Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc.decode('ascii')}"
 
 
-async def _refusal(response: httpx.Response) -> BackendError:
+async def _refusal(response: httpx.Response, seconds: float) -> BackendError:
     """The exception for a status other than 200, with as much of its body as the bounds allow."""
     data = bytearray()
     with suppress(TimeoutError, httpx.HTTPError):
-        async with asyncio.timeout(ERROR_SECONDS):
+        async with asyncio.timeout(seconds):
             async for piece in response.aiter_bytes():
                 data += piece
                 if len(data) > MAX_SHOWN + MAX_KEY:

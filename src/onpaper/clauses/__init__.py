@@ -106,15 +106,11 @@ def register() -> dict[str, Clause]:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a request clause knows beside the exchange: the contract, and the key if the caller knows it.
-
-    `key` None with `key_known` means that the client has no key.
-    """
+    """What a clause knows beside the exchange: the contract, and the client's key if it is known to have one."""
 
     contract: Contract
     key: str | None = None
     key_known: bool = False
-    keyed_provider: bool = True
 
 
 def case_id(case: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
 from onpaper.clauses.operations import prefilled
+from onpaper.script import Script
 from onpaper.suite.play import Play
 from onpaper.suite.run import Run
 from onpaper.suite.stage import MESSAGES, Stage
@@ -145,14 +146,16 @@ async def released(stage: Stage, case: Case) -> None:
     run.must_not_raise()
 
 
-@clause("prefill/failure", cases=(Case("server-error"), Case("connection-reset")), covers=(128,), source=INTERFACE, why="A speculative call that breaks leaves the real one to say so.")
+@clause("prefill/failure", cases=(Case("server-error"), Case("reset")), covers=(128,), source=INTERFACE, why="A speculative call that breaks leaves the real one to say so.")
 async def failure(stage: Stage, case: Case) -> None:
     """A prefill that fails does not spoil the call that follows."""
     only(stage, metered=False)
     await stage.plain_stream()
     from onpaper.suite.play import answer_of
 
-    bad, good = answer_of(Play(case.id), stage.contract), answer_of(Play("hello"), stage.contract)
+    lost = Script(head=b"", end="reset")
+    bad = answer_of(Play("server-error"), stage.contract) if case.id == "server-error" else lambda _: lost
+    good = answer_of(Play("hello"), stage.contract)
     seen: list[int] = []
 
     def first_bad(request: Any) -> Any:

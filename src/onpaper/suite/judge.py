@@ -184,7 +184,8 @@ async def _judge_requests(stage: Stage, item: Item) -> None:
 
 
 def _view(stage: Stage, run: Run) -> View:
-    return View(stage.contract, run.key if stage.keyed and (run.key or "").strip() == run.key else None, stage.keyed)
+    key = run.key if stage.keyed and run.key and run.key.strip() == run.key else None
+    return View(stage.contract, key, key is not None)
 
 
 def _judge_exchanges(clause: Clause, pairs: Iterable[tuple[Exchange, View]]) -> None:

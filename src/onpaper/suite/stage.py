@@ -105,7 +105,7 @@ class Stage:
 
         Drives of the same `memo` are done once. An error of the subject ends up in the run, never here.
         """
-        key = None if memo is None else (memo, play, setup)
+        key = None if memo is None else (memo, play, repr(setup))
         if key is not None and key in self.seen:
             return self.seen[key]
         run = Run(self.contract, operation, play.id if isinstance(play, Play) else "", key=setup.key)
@@ -142,7 +142,8 @@ class Stage:
         self, run: Run, play: Play | Callable[[Request], Script] = HELLO, setup: Setup = PLAIN
     ) -> AsyncIterator[Any]:
         """A fresh backend on a gateway of its own; yields None when it could not be made (the run says why)."""
-        answer = answer_of(play, self.contract, strict=setup.strict, key=KEY) if isinstance(play, Play) else play
+        key = KEY if self.keyed else None
+        answer = answer_of(play, self.contract, strict=setup.strict, key=key) if isinstance(play, Play) else play
 
         def keeping(request: Request) -> Script:
             script = answer(request)
@@ -202,7 +203,8 @@ class Stage:
         for _ in range(5):
             await asyncio.sleep(0)
         left = [task for task in asyncio.all_tasks() - before if task is not asyncio.current_task() and not task.done()]
-        run.leftovers = [repr(task.get_coro()) for task in left]
+        # a generator that the collector finalises is closed by a task of the loop's own
+        run.leftovers = [repr(task.get_coro()) for task in left if "async_generator" not in repr(task.get_coro())]
         for task in left:
             task.cancel()
         if left:
@@ -245,8 +247,7 @@ def streaming(messages: Any = MESSAGES, **kwargs: Any) -> Act:
     """An act that streams to the end, keeping each piece and when the first came."""
 
     async def act(backend: Any, run: Run) -> None:
-        run.stats = {}
-        source = backend.stream(_copy(messages), stats=run.stats, **kwargs)
+        source = backend.stream(_copy(messages), **_counting(backend.stream, run), **kwargs)
         if inspect.isawaitable(source):
             source = await source
         async for piece in source:
@@ -260,10 +261,21 @@ def completing(messages: Any = MESSAGES, **kwargs: Any) -> Act:
     """An act that asks for a reply in one piece."""
 
     async def act(backend: Any, run: Run) -> None:
-        run.stats = {}
-        run.value = await backend.complete(_copy(messages), stats=run.stats, **kwargs)
+        run.value = await backend.complete(_copy(messages), **_counting(backend.complete, run), **kwargs)
 
     return act
+
+
+def _counting(method: Any, run: Run) -> dict[str, Any]:
+    """The argument `stats`, where a method takes it."""
+    try:
+        parameters = inspect.signature(method).parameters
+    except (TypeError, ValueError):
+        parameters = {}  # type: ignore[assignment]
+    if parameters and "stats" not in parameters and not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        return {}
+    run.stats = {}
+    return {"stats": run.stats}
 
 
 def _copy(value: Any) -> Any:
