@@ -1,0 +1,152 @@
+"""What a contract can say of keys, model lists, relayed replies, clamped values and keys without effect."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from onpaper.answer import Provider
+from onpaper.contract import Contract
+from onpaper.errors import BadInput
+from onpaper.exchange import Request
+from onpaper.mock import Mock
+
+HELLO = {"model": "a-model", "messages": [{"role": "user", "content": "hi"}]}
+HEAD = 'summary = "a provider"\nextends = "openai"\n'
+TAIL = '\n[sources]\n"" = { url = "https://example.org", date = 2026-11-20 }\n'
+
+
+@pytest.fixture
+def contract(tmp_path):
+    def write(text: str, name: str = "odd") -> Contract:
+        path = tmp_path / f"{name}.toml"
+        path.write_text(HEAD + text + TAIL)
+        return Contract.read(path)
+
+    return write
+
+
+def ask(
+    contract: Contract,
+    path: str = "",
+    method: str = "POST",
+    key: str = "right",
+    say: dict | None = None,
+    **more,
+):
+    mock = Mock.of({"about": "one reply", "reply": [say or {"text": ["a ", "b ", "c"]}]})
+    provider = Provider(contract, mock, key="right", models=["a-model"])
+    headers = (("authorization", f"Bearer {key}"),)
+    return provider(
+        Request(method, path or contract.chat_path, headers, json.dumps({**HELLO, **more}).encode())
+    )
+
+
+def test_a_provider_that_never_looks_at_keys_refuses_none(contract):
+    assert ask(contract("[auth]\nchecked = false\n"), key="wrong").status == 200
+    assert ask(contract("[auth]\nrequired = true\n", "strict"), key="wrong").status == 401
+
+
+def test_a_provider_without_a_model_list_does_not_serve_its_path(contract):
+    assert ask(contract("[models]\nlist = false\n"), "/v1/models", "GET").status == 404
+
+
+@pytest.mark.parametrize(("one", "status"), [("entry", 200), ("missing", 404), ("list", 200)])
+def test_the_path_of_one_model_answers_as_the_contract_says(contract, one, status):
+    script = ask(contract(f'[models]\none = "{one}"\n', one), "/v1/models/a-model", "GET")
+    assert script.status == status
+    if status == 200:
+        assert ("data" in json.loads(script.body)) == (one == "list")
+
+
+def test_a_model_list_can_have_a_media_type_of_its_own(contract):
+    script = ask(contract('[models]\ncontent_type = "text/plain"\n'), "/v1/models", "GET")
+    assert dict(script.headers)["content-type"] == "text/plain"
+
+
+def test_a_method_that_a_path_does_not_take_has_a_status_of_its_own_where_the_contract_has_one(contract):
+    plain, own = contract(""), contract("[errors]\nmethod_not_allowed = { status = 405 }\n", "own")
+    assert ask(plain, "/v1/chat/completions", "GET").status == 404
+    assert ask(own, "/v1/chat/completions", "GET").status == 405
+    assert ask(own, "/v1/no/such/path", "GET").status == 404
+
+
+def test_a_missing_model_has_words_of_its_own_where_the_contract_has_them(contract):
+    own = contract('[errors]\nmissing_model = { status = 422, message = "which?" }\n')
+    missing = Request("POST", own.chat_path, (), json.dumps({"messages": HELLO["messages"]}).encode())
+    assert Provider(own, strict=True, key=None)(missing).status in (401, 422)
+    keyed = Request("POST", own.chat_path, (("authorization", "Bearer k"),), missing.body)
+    assert Provider(own)(keyed).status == 422
+
+
+def test_a_clamped_number_is_taken_but_a_wrong_type_is_not(contract):
+    clamping = contract('[body]\nvalues = "clamp"\n')
+    assert ask(clamping, temperature=99).status == 200
+    assert ask(clamping, temperature="hot").status == 400
+    assert [one.situation for one in clamping.violations({**HELLO, "temperature": 99})] == ["above_maximum"]
+
+
+def test_an_ignored_key_is_accepted_and_changes_nothing(contract):
+    deaf = contract('[body]\nignored = ["max_tokens", "n"]\n')
+    body = json.loads(ask(deaf, max_tokens=1, n=2).body)
+    assert [choice["message"]["content"] for choice in body["choices"]] == ["a b c"]
+    assert "n" in deaf.keys and "n" not in deaf.honoured and deaf.violations({**HELLO, "n": 2}) == []
+
+
+def test_an_error_can_go_out_with_no_content_type_and_no_body(contract):
+    mute = contract('[errors]\nwrong_key = { status = 401, envelope = "", content_type = "" }\n')
+    script = ask(mute, key="wrong")
+    assert script.body == b"" and "content-type" not in dict(script.headers)
+
+
+ENGINE = """
+[reply]
+call_id = "engine-{hex:4}"
+[stream]
+chunk = { engine = true, choices = [{ index = "{index}", delta = "{delta}" }] }
+"""
+
+
+def test_a_gateway_that_relays_another_contract_speaks_as_it_does_and_refuses_in_its_own_words(contract):
+    engine = contract(ENGINE, "engine")
+    gateway = contract('relays = "engine"\n[errors]\nwrong_key = { status = 418 }\n', "gateway")
+    assert gateway.get("reply") == engine.get("reply") and gateway.get("stream") == engine.get("stream")
+    assert ask(gateway, key="wrong").status == 418
+    assert ask(engine, key="wrong").status == 401
+
+
+def test_a_relayed_fact_keeps_the_source_of_the_contract_that_says_it(contract):
+    contract(ENGINE, "engine")
+    gateway = contract('relays = "engine"\n', "gateway")
+    assert gateway.source_of("stream.chunk")[0] == "engine.toml"
+    assert gateway.source_of("stream.newline")[0] == "openai.toml"
+    assert gateway.source_of("relays")[0] == "gateway.toml"
+
+
+def test_a_gateway_s_own_words_stand_above_those_that_it_relays(contract):
+    contract(ENGINE, "engine")
+    gateway = contract('relays = "engine"\n[reply]\ncall_id = "mine"\n', "gateway")
+    assert gateway.get("reply.call_id") == "mine" and gateway.get("stream.chunk")["engine"] is True
+
+
+def test_a_variant_can_relay_another_contract(contract):
+    contract(ENGINE, "engine")
+    gateway = contract('[variants.behind]\nrelays = "engine"\n', "gateway")
+    behind = gateway.variant("behind")
+    assert behind.get("stream.chunk")["engine"] is True and "engine" not in gateway.get("stream.chunk")
+    assert behind.source_of("stream.chunk")[0] == "engine.toml"
+
+
+def test_relaying_a_contract_that_does_not_exist_is_one_sentence_that_names_it(contract):
+    with pytest.raises(BadInput, match="no contract 'nowhere'"):
+        contract('relays = "nowhere"\n')
+
+
+def test_a_chunk_can_repeat_the_text_so_far(contract):
+    echoing = contract(
+        '[stream]\nchunk = { choices = [{ index = "{index}", delta = "{delta}", all = "{said}" }] }\n'
+    )
+    body = ask(echoing, stream=True).body.decode()
+    chunks = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: {")]
+    assert [chunk["choices"][0]["all"] for chunk in chunks[:-1]] == ["", "a ", "a b ", "a b c"]
