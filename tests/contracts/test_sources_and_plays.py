@@ -1,4 +1,4 @@
-"""Contracts of providers that few public recordings cover: they name their sources, and what they play reads back."""
+"""Contracts of providers with few public recordings: they name their sources, and what they play reads back."""
 
 from __future__ import annotations
 
