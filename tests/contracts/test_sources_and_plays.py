@@ -1,4 +1,4 @@
-"""Contracts of providers with few public recordings: they name their sources, and what they play reads back."""
+"""Contracts of providers with few public recordings: they name their sources; what they play reads back."""
 
 from __future__ import annotations
 
