@@ -87,7 +87,8 @@ async def test_an_endless_error_body_is_bounded_in_size(call: Call, provider: An
             await line.chunk(b"x" * 8192)
 
     provider.answer = answer
-    error = await call(build(VLLMBackend))
+    async with asyncio.timeout(3):
+        error = await call(build(VLLMBackend))
     assert len(error.body) == 65536
     assert len(str(error)) <= 2000
 

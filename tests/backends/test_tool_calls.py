@@ -73,6 +73,13 @@ def test_two_ids_on_one_index_are_two_calls() -> None:
     ]
 
 
+def test_another_name_on_one_index_is_another_call_also_without_ids() -> None:
+    assert [name for _, name, _ in assembled(fragment("{}", "f", index=0), fragment("{}", "g", index=0))] == [
+        "f",
+        "g",
+    ]
+
+
 def test_a_fresh_id_on_each_fragment_without_a_name_is_one_call() -> None:
     assert assembled(
         fragment("", "f", index=0, id="a"), fragment("{", index=0, id="b"), fragment("}", index=0, id="c")
