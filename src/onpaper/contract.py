@@ -100,7 +100,7 @@ class Contract:
         sources = self.own.get("sources", {})
         own = {**self.data["variants"][name], "sources": {"": sources.get(f"variants.{name}") or sources.get("")}}
         relayed = _beside(self.path, own["relays"]) if "relays" in own else None
-        data = _merge(_relaying(self.data, relayed), own, "")
+        data = _merge(_relaying(_without(self.data, _replaced(own)), relayed), own, "")
         return Contract(f"{self.name}@{name}", self.path, data, own, self, relayed)
 
     @property

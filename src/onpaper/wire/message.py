@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from onpaper.mock import Say
@@ -44,6 +45,8 @@ def message(voice: Voice, say: Say) -> Any:
         text = NOTHING[contract.get("reply.content_with_tools", "null")]
     elif refusal and not in_text:
         text = None
+    elif contract.get("reply.content_as") == "object":
+        text = _decoded(text)
     values = {
         "content": text,
         "reasoning": reasoning if reasoning and mode == "field" else NOTHING[contract.get("reply.no_reasoning", "missing")],
@@ -52,6 +55,15 @@ def message(voice: Voice, say: Say) -> Any:
         or {"null": None, "empty": [], "missing": ABSENT}[contract.get("reply.no_tools", "missing")],
     }
     return fill(contract.get("reply.message", {}), voice.values | values)
+
+
+def _decoded(text: Any) -> Any:
+    """The object that a text is the JSON of, or the text."""
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError):
+        return text
+    return value if isinstance(value, dict) else text
 
 
 def whole_call(voice: Voice, call: Any, number: int) -> Any:
