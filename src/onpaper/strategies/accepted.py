@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hypothesis import strategies as st
@@ -133,14 +133,26 @@ def chosen(
     """Objects with every key of `always` and up to six of `optional`; only what is chosen costs time."""
     if not optional:
         return st.fixed_dictionaries(dict(always))
-    picks = st.lists(st.sampled_from(tuple(optional)), unique=True, max_size=min(len(optional), 6))
+    return st.builds(lambda one, other: one | other, st.fixed_dictionaries(dict(always)), some_of(optional))
+
+
+def some_of(
+    values: Mapping[str, st.SearchStrategy[Any]], most: int = 6, alias: Callable[[str], Any] = str
+) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects with some of the keys, at most one of each `alias`. Shrinks key by key to the empty object.
+
+    Each key is drawn with its value, so that Hypothesis can take it away without touching the others.
+    """
+    if not values:
+        return st.builds(dict)
+    names = tuple(values)
 
     @st.composite
-    def draw_object(draw: st.DrawFn) -> dict[str, Any]:
-        drawn = {key: draw(value) for key, value in always.items()}
-        return drawn | {key: draw(optional[key]) for key in draw(picks)}
+    def entry(draw: st.DrawFn) -> tuple[str, Any]:
+        name = draw(st.sampled_from(names))
+        return name, draw(values[name])
 
-    return draw_object()
+    return st.lists(entry(), unique_by=lambda one: alias(one[0]), max_size=most).map(dict)
 
 
 def numbers(rules: Schema, *, whole: bool) -> st.SearchStrategy[Any]:

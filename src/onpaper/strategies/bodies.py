@@ -11,7 +11,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from onpaper.contract import Contract, Violation
-from onpaper.strategies.accepted import Accepted, renamed
+from onpaper.strategies.accepted import Accepted, renamed, some_of
 from onpaper.strategies.conversation import paired
 from onpaper.strategies.refused import UNKNOWN, Refused, put, without
 
@@ -82,14 +82,15 @@ class Bodies:
     @st.composite
     @staticmethod
     def _draft(draw: st.DrawFn, self: Bodies, without: str = "") -> Body:
-        optional = [key for key in self.schemas if key not in self.required and key != without]
-        picked = draw(st.lists(st.sampled_from(optional), unique=True, max_size=6)) if optional else []
-        keys, needed = self.allowed([*self.required, *picked])
-        body = {}
-        for key in keys:
-            value = self.value(key)
-            body[key] = draw(value.filter(bool) if key in needed else value)
-        return self._coherent(draw, body)
+        optional = {
+            key: self.value(key) for key in self.schemas if key not in self.required and key != without
+        }
+        drawn = {key: draw(self.value(key)) for key in self.required} | draw(some_of(optional))
+        keys, needed = self.allowed(list(drawn))
+        for key in needed:
+            if not drawn.get(key):
+                drawn[key] = draw(self.value(key).filter(bool))
+        return self._coherent(draw, {key: drawn[key] for key in keys})
 
     def _drafts(self, without: str = "") -> st.SearchStrategy[Body]:
         return self._draft(self, without)

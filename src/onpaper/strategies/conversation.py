@@ -37,36 +37,53 @@ def messages(draw: st.DrawFn, *, objects: bool = False, surrogates: bool = False
     >>> test_every_tool_call_has_its_result()
     """
     said = texts(surrogates=surrogates)
-    history: list[Message] = []
-    if draw(st.booleans()):
-        history.append({"role": "system", "content": draw(said)})
-    turns = draw(st.lists(st.sampled_from(("talk", "tools")), max_size=2))
-    for turn in turns:
-        history.append({"role": "user", "content": draw(said)})
-        if turn == "tools":
-            history += draw(_tool_turn(len(history), said, objects))
-        history.append({"role": "assistant", "content": draw(said)})
-    if draw(st.integers(0, 3)) == 3:
-        history.append({"role": "user", "content": draw(said)})
-        history += draw(_tool_turn(len(history), said, objects))
-    else:
-        history.append({"role": "user", "content": draw(said)})
-    return history
+    first = draw(st.lists(said.map(lambda text: [{"role": "system", "content": text}]), max_size=1))
+    turns = draw(st.lists(_talk(said) | _tools_in_talk(said, objects), max_size=2))
+    last = draw(_question(said) | _tool_turn(said, objects))
+    history = [message for turn in [*first, *turns, last] for message in turn]
+    return _numbered(history)
+
+
+def _question(said: st.SearchStrategy[str]) -> st.SearchStrategy[list[Message]]:
+    return said.map(lambda text: [{"role": "user", "content": text}])
+
+
+def _talk(said: st.SearchStrategy[str]) -> st.SearchStrategy[list[Message]]:
+    answer = said.map(lambda text: [{"role": "assistant", "content": text}])
+    return st.tuples(_question(said), answer).map(lambda both: both[0] + both[1])
+
+
+def _tools_in_talk(said: st.SearchStrategy[str], objects: bool) -> st.SearchStrategy[list[Message]]:
+    answer = said.map(lambda text: [{"role": "assistant", "content": text}])
+    return st.tuples(_tool_turn(said, objects), answer).map(lambda both: both[0] + both[1])
 
 
 @st.composite
-def _tool_turn(draw: st.DrawFn, start: int, said: st.SearchStrategy[str], objects: bool) -> list[Message]:
-    """An assistant that calls one tool or several, and the results in the same order."""
-    calls = []
-    for number in range(draw(st.integers(1, 2))):
-        arguments: Any = draw(json_objects())
-        if not (objects and draw(st.booleans())):
-            arguments = json.dumps(arguments, ensure_ascii=False)
-        function = {"name": draw(names()), "arguments": arguments}
-        calls.append({"id": call_id(10 * start + number), "type": "function", "function": function})
+def _tool_turn(draw: st.DrawFn, said: st.SearchStrategy[str], objects: bool) -> list[Message]:
+    """A question, an assistant that calls one tool or two for it, and the results in the same order."""
+    question = draw(_question(said))
+    exchanges = draw(st.lists(st.tuples(_function(objects), said), min_size=1, max_size=2))
+    calls = [{"id": "", "type": "function", "function": function} for function, _ in exchanges]
     content = draw(st.sampled_from(("", None, "Let me see.")))
-    results = [{"role": "tool", "tool_call_id": call["id"], "content": draw(said)} for call in calls]
-    return [{"role": "assistant", "content": content, "tool_calls": calls}, *results]
+    results = [{"role": "tool", "tool_call_id": "", "content": result} for _, result in exchanges]
+    return [*question, {"role": "assistant", "content": content, "tool_calls": calls}, *results]
+
+
+@st.composite
+def _function(draw: st.DrawFn, objects: bool) -> dict[str, Any]:
+    arguments: Any = draw(json_objects())
+    if not (objects and draw(st.booleans())):
+        arguments = json.dumps(arguments, ensure_ascii=False)
+    return {"name": draw(names()), "arguments": arguments}
+
+
+def _numbered(history: list[Message]) -> list[Message]:
+    """The history with ids for its tool calls and their results, in the order that they stand in."""
+    calls = [call for message in history for call in message.get("tool_calls", ())]
+    results = [message for message in history if message["role"] == "tool"]
+    for number, (call, result) in enumerate(zip(calls, results, strict=True), start=1):
+        call["id"] = result["tool_call_id"] = call_id(number)
+    return history
 
 
 def tools() -> st.SearchStrategy[list[dict[str, Any]]]:

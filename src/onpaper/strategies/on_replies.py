@@ -22,8 +22,8 @@ from onpaper.suite.verdict import Broken
 from onpaper.wire.reading import Reading
 
 WHATWG = "https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation"
-HANGS = frozenset({"stall"})
-"""Faults that a client only notices by a time-out of its own, which not every client has."""
+LEFT_OUT = SILENT | {"stall", "bytewise"}
+"""A stall shows only to a client with a time-out of its own; cuts have a property of their own."""
 WEATHER = {
     "type": "function",
     "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}},
@@ -163,7 +163,7 @@ def _faulty(draw: st.DrawFn, subject: Subject) -> Faulty:
     reply = draw(replies(subject.contract, stream=_stream(draw, subject), framed=False, errors=False))
     if not reply.reading.text:
         reply = replace_text(reply)
-    schedule = draw(fault_schedules(reply.script, without=SILENT | HANGS, socket=subject.socket))
+    schedule = draw(fault_schedules(reply.script, without=LEFT_OUT, socket=subject.socket))
     return Faulty(reply, schedule)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from onpaper.strategies.accepted import Accepted
+from onpaper.strategies.accepted import Accepted, some_of
 from onpaper.strategies.bodies import kept
 from onpaper.strategies.conversation import messages, tools
 from onpaper.strategies.properties import holds_for
@@ -85,10 +85,8 @@ def givens(draw: st.DrawFn, subject: Subject, *, accepted: bool = False) -> Give
     return Given(method, draw(_some(subject, by_constructor)), draw(_some(subject, by_call)))
 
 
-@st.composite
-def _some(draw: st.DrawFn, subject: Subject, names: list[str]) -> Kwargs:
-    picked = draw(st.lists(st.sampled_from(names), unique=True, max_size=3)) if names else []
-    return {name: draw(values_of(subject, name)) for name in picked}
+def _some(subject: Subject, names: list[str]) -> st.SearchStrategy[Kwargs]:
+    return some_of({name: values_of(subject, name) for name in names}, most=3)
 
 
 def _methods(subject: Subject) -> list[str]:

@@ -13,10 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine
 
 from onpaper.strategies.subject import Subject
 
 Judge = Callable[[Subject, Any], Coroutine[Any, Any, None]]
+Runner = Callable[[Coroutine[Any, Any, Any]], Any]
+"""Runs a coroutine to its end where backends live, such as `asyncio.Runner().run`."""
+Machine = Callable[[Subject, Runner, list[str]], type[RuleBasedStateMachine]]
+
+
+def _always(subject: Subject) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +33,21 @@ class Property:
 
     `cases` gives the strategy for a subject, `judge` raises `Broken` for a case that breaks the rule. `applies`
     says in a sentence why there is nothing to judge, or nothing. `examples` is how many cases a normal run tries.
+    A property of any order of calls has a `machine` instead of cases (see `machine.machine`).
     """
 
     id: str
     rule: str
     fix: str
     source: str
-    cases: Callable[[Subject], st.SearchStrategy[Any]]
-    judge: Judge
-    applies: Callable[[Subject], str]
-    examples: int
+    cases: Callable[[Subject], st.SearchStrategy[Any]] | None = None
+    judge: Judge | None = None
+    applies: Callable[[Subject], str] = _always
+    examples: int = 50
+    machine: Machine | None = None
 
 
 _REGISTER: dict[str, Property] = {}
-
-
-def _always(subject: Subject) -> str:
-    return ""
 
 
 def holds_for(
@@ -56,16 +62,19 @@ def holds_for(
 
     def register(judge: Judge) -> Judge:
         rule, _, fix = inspect.cleandoc(judge.__doc__ or "").partition("\n\n")
-        _REGISTER[name] = Property(
-            name, " ".join(rule.split()), fix.strip(), source, cases, judge, applies, examples
-        )
+        enter(Property(name, " ".join(rule.split()), fix.strip(), source, cases, judge, applies, examples))
         return judge
 
     return register
 
 
+def enter(rule: Property) -> None:
+    """Register a property."""
+    _REGISTER[rule.id] = rule
+
+
 def properties() -> dict[str, Property]:
     """Every property by its id."""
-    for module in ("on_requests", "on_replies"):
+    for module in ("on_requests", "on_replies", "machine"):
         importlib.import_module(f"onpaper.strategies.{module}")
     return dict(sorted(_REGISTER.items()))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from onpaper.contract import Contract, Violation
 from onpaper.errors import BadInput, nearest
+from onpaper.strategies.accepted import some_of
 from onpaper.strategies.bodies import Bodies, kept, one_of_many
 from onpaper.strategies.refused import put
 from onpaper.strategies.schema import Reader
@@ -169,20 +170,19 @@ def _schema_at(contract: Contract, where: tuple[str, ...]) -> Any:
 
 def _valid(contract: Contract, places: Mapping[str, tuple[str, ...]], without: str = "") -> Any:
     bodies, values = Bodies.of(contract), _strategies(contract, places)
-    names = [name for name in places if name not in _group(without)]
-    picks = (
-        st.lists(st.sampled_from(names), unique_by=_group, max_size=min(6, len(names)))
-        if names
-        else st.just([])
-    )
+    free = {name: value for name, value in values.items() if name not in _group(without)}
 
     @st.composite
     def params(draw: st.DrawFn) -> Params:
-        picked, needed = bodies.allowed(draw(picks))
+        drawn = draw(some_of(free, alias=_group))
+        picked, needed = bodies.allowed(list(drawn))
+        for name in needed & free.keys():
+            if not drawn.get(name):
+                drawn[name] = draw(values[name].filter(bool))
         return {
-            name: draw(values[name].filter(bool) if name in needed else values[name])
+            name: drawn[name]
             for name in picked
-            if name in values and all(need in places for need in _needs(contract, name))
+            if name in drawn and all(need in places for need in _needs(contract, name))
         }
 
     return kept(params(), lambda one: None if contract.violations(body_with(contract, one)) else one)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,29 +11,32 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import seed as seeded
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import FlakyFailure, Unsatisfiable
+from hypothesis.stateful import run_state_machine_as_test
 
-from onpaper.strategies.properties import Property
+from onpaper.strategies.properties import Property, Runner
 from onpaper.strategies.subject import Subject
 from onpaper.suite.verdict import Broken
 
-Runner = Callable[[Coroutine[Any, Any, None]], None]
-"""Runs a coroutine to its end where backends live, such as `asyncio.Runner().run`."""
-
 SHRINKING = 8.0
 """Seconds that are spent on making a failing case smaller."""
+STEPS = 12
+"""How many steps a state machine takes at most."""
 
 
 @dataclass(frozen=True)
 class Counterexample:
-    """The smallest case found that breaks a property, and what was wrong with it."""
+    """The smallest case found that breaks a property, and what was wrong with it.
+
+    The case of a state machine is the tuple of its steps, in words.
+    """
 
     property: Property
     case: Any
     broken: Broken
-    tried: int
 
     def __str__(self) -> str:
-        return f"{self.case!r}\n{self.broken}"
+        case = "\n".join(self.case) if isinstance(self.case, tuple) else repr(self.case)
+        return f"{case}\n{self.broken}"
 
 
 def search(
@@ -49,13 +52,12 @@ def search(
     """The smallest case found that breaks the property, or None when none was found.
 
     Tries `examples` cases (the property's own number unless given), the same ones for the same `seed`. Cases
-    that a `database` remembers are tried first. Errors that are not the backend's own are passed on.
+    that a `database` remembers are tried first. About `shrinking` seconds are spent on making a failing case
+    smaller. Errors that are not the backend's own are passed on.
     """
-    state = _State(shrinking)
-
-    @seeded(seed)
-    @settings(
+    options = settings(
         max_examples=examples or rule.examples,
+        stateful_step_count=STEPS,
         database=database,
         deadline=None,
         phases=(Phase.reuse, Phase.generate, Phase.shrink),
@@ -64,42 +66,56 @@ def search(
         verbosity=Verbosity.quiet,
         print_blob=False,
     )
-    @given(rule.cases(subject))
-    def try_one(case: Any) -> None:
-        if not state.wanted(case):
-            return
+    failing = _Failing(shrinking)
+    if rule.machine is not None:
+        machine = seeded(seed)(rule.machine(subject, run, failing.steps))
         try:
-            run(rule.judge(subject, case))
+            run_state_machine_as_test(machine, settings=options)
         except Broken as broken:
-            state.failed(case, broken)
-            raise
-
+            return Counterexample(rule, tuple(failing.steps), broken)
+        return None
     try:
-        try_one()
+        seeded(seed)(options(_test(rule, subject, run, failing)))()
     except Unsatisfiable:
         return None
     except (Broken, FlakyFailure):
-        if state.broken is None:
+        if failing.broken is None:
             raise
-        return Counterexample(rule, state.case, state.broken, state.tried)
+        return Counterexample(rule, failing.case, failing.broken)
     return None
 
 
-class _State:
-    """The last case that failed; once the time for shrinking is over, no other case is tried."""
+def _test(rule: Property, subject: Subject, run: Runner, failing: _Failing) -> Callable[[], None]:
+    """The test of one case, for Hypothesis to call."""
+    assert rule.cases is not None and rule.judge is not None
+    judge = rule.judge
+
+    @given(rule.cases(subject))
+    def try_one(case: Any) -> None:
+        if failing.wants(case):
+            try:
+                run(judge(subject, case))
+            except Broken as broken:
+                failing.note(case, broken)
+                raise
+
+    return try_one
+
+
+class _Failing:
+    """The last case that failed. Once the time for shrinking is over, no other case is tried."""
 
     def __init__(self, shrinking: float) -> None:
         self._shrinking = shrinking
         self._until = float("inf")
+        self.steps: list[str] = []
         self.case: Any = None
         self.broken: Broken | None = None
-        self.tried = 0
 
-    def wanted(self, case: Any) -> bool:
-        self.tried += self.broken is None
+    def wants(self, case: Any) -> bool:
         return time.monotonic() < self._until or repr(case) == repr(self.case)
 
-    def failed(self, case: Any, broken: Broken) -> None:
+    def note(self, case: Any, broken: Broken) -> None:
         if self.broken is None:
             self._until = time.monotonic() + self._shrinking
         self.case, self.broken = case, broken
