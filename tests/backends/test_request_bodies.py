@@ -169,6 +169,13 @@ async def test_history_goes_out_in_the_form_that_each_provider_takes(make: Any, 
     assert body["messages"][0]["tool_calls"][0]["function"]["arguments"] == wanted
 
 
+async def test_history_that_cannot_be_written_is_refused(make: Any, provider: Any) -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": {"x": math.nan}}}
+    with pytest.raises(ValueError, match="cannot be written as JSON"):
+        await make().complete([{"role": "assistant", "content": "", "tool_calls": [call]}])
+    assert provider.connections == 0
+
+
 async def test_any_text_survives(make: Any, provider: Any) -> None:
     odd = 'ü 日本 🦜 \u2028 \x85 \x00 \\ " \r\n'
     await make(model=odd).complete([{"role": "user", "content": odd}])

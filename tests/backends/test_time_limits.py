@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from onpaper.backends import Backend, BackendTimeout, VLLMBackend
+from onpaper.backends import Backend, BackendError, BackendTimeout, VLLMBackend
 
 HELLO = [{"role": "user", "content": "hi"}]
 SHORT = 0.05
@@ -127,6 +127,19 @@ async def test_the_callers_own_time_does_not_count(provider: Any, build: Any, de
     asyncio.get_running_loop().call_later(SHORT * 2, ready.set)
     await ready.wait()
     assert [piece async for piece in stream] == ["b"]
+
+
+async def test_the_body_of_an_error_is_waited_for_no_longer_than_a_chunk(provider: Any, build: Any) -> None:
+    async def answer(line: Any) -> None:
+        await line.head(503)
+        await line.chunk(b"no luck")
+        await silent(line)
+
+    provider.answer = answer
+    with pytest.raises(BackendError, match="no luck") as caught:
+        async with asyncio.timeout(3):
+            await build(VLLMBackend, timeouts={"between_chunks": SHORT}).complete(HELLO)
+    assert caught.value.status == 503
 
 
 async def test_the_list_of_models_has_a_limit_of_its_own(provider: Any, build: Any) -> None:

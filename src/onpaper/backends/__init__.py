@@ -47,8 +47,10 @@ _KNOWN: dict[str, Callable[..., Backend]] = {
 
 
 def make_backend(name: str | None = None, model: str | None = None) -> Backend:
-    """A backend by its name, in any case. An argument wins over the environment, which wins over the default;
-    an empty variable counts as unset. Raises ValueError for an unknown name.
+    """A backend by its name, in any case.
+
+    An argument wins over the environment, and that over the default; an empty variable counts as unset.
+    Raises ValueError for an unknown name.
     """
     chosen = (name or _environment("VUI_LLM_BACKEND") or "ollama").strip().lower()
     if chosen not in _KNOWN:

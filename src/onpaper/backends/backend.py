@@ -274,8 +274,10 @@ def _given(
 
 
 async def _read(body: Body, reply: Reply) -> bytes:
-    """The next bytes. Once the provider gave its finish reason, a connection that breaks ends the reply: what
-    is lost is at most the usage.
+    """The next bytes; none at the end.
+
+    Once the provider gave its finish reason, a connection that breaks is an end, too: at most the usage is
+    lost.
     """
     try:
         return await body.read()

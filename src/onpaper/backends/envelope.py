@@ -92,8 +92,9 @@ def raised_inside(words: Words) -> BackendError:
 
 
 def whole_reply(data: bytes, content_type: str) -> dict[str, Any]:
-    """A reply that is one JSON object. Raises BackendError for an error in it, UnusableReply for anything
-    else.
+    """A reply that is one JSON object.
+
+    Raises BackendError for an error in it, and UnusableReply for anything else.
     """
     value = parse(data)
     if words := error_in(value):
@@ -107,7 +108,7 @@ def no_stream(data: bytes, content_type: str) -> BackendError:
     """The exception for a reply that was to be a stream and holds not one event."""
     if words := error_in(parse(data)):
         return raised_inside(words)
-    empty = not data.strip() or "stream" in content_type or "ndjson" in content_type
+    empty = not data.strip() or "event-stream" in content_type or "ndjson" in content_type
     message = f"the reply ({_kind(content_type)}) holds no event of a stream: {_shown(data)}"
     return IncompleteReply(message) if empty else UnusableReply(message)
 

@@ -48,8 +48,9 @@ class BackendError(Exception):
         self.partial = partial
 
     def seal(self, mask: Callable[[str], str]) -> None:
-        """Mask what a server may have echoed of the key, then cut what is too long: in this order, so that no
-        part of the key is left over.
+        """Mask what a server may have echoed of the key, then cut what is too long.
+
+        In this order: cut first, a part of the key could be left over.
         """
         self.args = tuple(mask(str(arg))[:MAX_MESSAGE] for arg in self.args)
         for name in ("code", "type", "param", "body", "request_id"):
@@ -71,9 +72,7 @@ class IncompleteReply(BackendError):
 
 
 class UnusableReply(BackendError):
-    """The reply arrived, but is not what was asked for: not JSON, no choices, a refusal, broken tool
-    calls.
-    """
+    """The reply is not what was asked for: not JSON, without choices, a refusal, broken tool calls."""
 
 
 @contextmanager

@@ -85,8 +85,9 @@ class SSEReader:
 
 
 class NDJSONReader:
-    """JSON values, one for each line (https://github.com/ndjson/ndjson-spec); a last line without its LF
-    counts when it is whole.
+    """JSON values, one for each line (https://github.com/ndjson/ndjson-spec).
+
+    A last line without its LF counts when it is whole.
     """
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
@@ -101,9 +102,7 @@ class NDJSONReader:
 
 
 class _Lines:
-    """Whole lines out of pieces of bytes; the piece of a line that is still open waits in a list, joined only
-    once.
-    """
+    """Whole lines out of pieces of bytes. The pieces of an open line wait in a list and are joined once."""
 
     def __init__(self, end: re.Pattern[bytes], limit: int) -> None:
         self._end = end

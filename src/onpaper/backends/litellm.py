@@ -11,12 +11,13 @@ from .vllm import VLLMBackend
 
 
 class LiteLLMBackend(VLLMBackend):
-    """A LiteLLM proxy: the vLLM client, without the two body keys that only vLLM knows, with a silent
-    `prefill`, with the key of the environment, and with a model that can be switched.
+    """A LiteLLM proxy.
 
-    `api_key` is `VUI_LITELLM_KEY` unless it is given; an empty one is no key. It is read once, here. What a
-    provider behind the proxy does not take (`presence_penalty`, say) is left to the proxy's `drop_params:
-    true`.
+    It is the vLLM client without the two body keys that only vLLM knows, with a silent `prefill`, with the
+    key of the environment, and with a model that can be switched. What a provider behind the proxy does not
+    take (`presence_penalty`, say) is left to the proxy's `drop_params: true`.
+
+    `api_key` is `VUI_LITELLM_KEY` unless it is given; an empty one is no key. It is read once, here.
     """
 
     name = "litellm"

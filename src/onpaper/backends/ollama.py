@@ -94,8 +94,9 @@ class OllamaBackend(Backend):
 
 
 def _read_line(reply: Reply, line: Mapping[str, Any]) -> str:
-    """Take a line into the reply; returns the text that can be given out. The last line says `done` and has
-    the counts; `prompt_eval_count` is missing when the whole prompt was cached.
+    """Take a line into the reply; returns the text that can be given out.
+
+    The last line says `done` and has the counts; `prompt_eval_count` is missing when the prompt was cached.
     """
     message = line.get("message")
     message = message if isinstance(message, Mapping) else {}

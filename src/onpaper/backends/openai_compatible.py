@@ -1,5 +1,4 @@
-"""The client of a chat completions endpoint: `POST /v1/chat/completions`, server-sent events, `GET
-/v1/models`.
+"""The client of a chat completions endpoint, with its replies as one object or as server-sent events.
 
 The shape of requests and replies is https://platform.openai.com/docs/api-reference/chat; where this reads
 more than that, a provider was seen sending it.
@@ -20,9 +19,7 @@ from .tool_calls import history_with_text_arguments
 
 
 class OpenAICompatibleBackend(Backend):
-    """One client for every provider that speaks this dialect; what differs is in the subclasses'
-    `_extra_keys`.
-    """
+    """One client for every provider that speaks this dialect; where they differ, a subclass says so."""
 
     chat_path = "/v1/chat/completions"
     models_path = "/v1/models"
@@ -94,8 +91,9 @@ class OpenAICompatibleBackend(Backend):
 
 
 def _first_choice(choices: Any) -> Mapping[str, Any]:
-    """The choice with index 0, wherever it stands; without an index, position counts. Empty when there is
-    none: the first chunk of some providers and the usage chunk of most hold no choice.
+    """The choice with index 0, wherever it stands; without an index its position counts.
+
+    Empty when there is none: the first chunk of some providers and the usage chunk of most hold no choice.
     """
     for position, choice in enumerate(_objects(choices)):
         if choice.get("index", position) in (0, None):
@@ -124,15 +122,15 @@ def _read_choice(reply: Reply, choice: Mapping[str, Any], message: Mapping[str, 
 
 
 def _content(content: Any) -> tuple[str, str]:
-    """Text and reasoning of a `content`: a text, null, or parts such as `{"type": "text", "text"}`,
-    `{"type": "thinking", "thinking"}` (Mistral) and `{"type": "reasoning", "summary"}` (Databricks).
+    """Text and reasoning of a `content`: a text, null, or a list of parts.
+
+    Parts are texts, `{"type": "text", "text"}`, `{"type": "thinking", "thinking"}` (Mistral) and
+    `{"type": "reasoning", "summary"}` (Databricks).
     """
     if isinstance(content, str) or content is None:
         return content or "", ""
     if not isinstance(content, list):
-        raise UnusableReply(
-            f"the reply's content is neither text nor a list of parts: {content}", body=str(content)
-        )
+        raise UnusableReply(f"the reply's content is neither text nor a list of parts: {content}")
     text, thoughts = "", ""
     for part in content:
         if isinstance(part, str):
@@ -149,9 +147,7 @@ def _content(content: Any) -> tuple[str, str]:
 
 
 def _add_usage(reply: Reply, chunk: Mapping[str, Any], choice: Mapping[str, Any]) -> None:
-    """Take the usage from wherever it is: the last chunk, every chunk, the choice (Moonshot), `x_groq`
-    (Groq).
-    """
+    """Take the usage from wherever it is: the chunk, its choice (Moonshot) or its `x_groq` (Groq)."""
     for holder in (choice, _object(chunk.get("x_groq")), chunk):
         usage = _object(holder.get("usage"))
         reply.add_usage(usage.get("prompt_tokens"), usage.get("completion_tokens"))

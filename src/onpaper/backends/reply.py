@@ -55,8 +55,9 @@ class Reply:
             self._refusal.append(piece)
 
     def add_usage(self, prompt: Any, completion: Any) -> None:
-        """Take a report of usage. The last one wins (providers that repeat it count up); one without a single
-        usable count says nothing.
+        """Take a report of usage.
+
+        The last one wins, because providers that repeat it count up; one without a usable count says nothing.
         """
         usage = Usage(_count(prompt), _count(completion))
         if usage != Usage():

@@ -27,8 +27,7 @@ def parse(text: str | bytes) -> Any:
 
 
 def join_surrogates(text: str) -> str:
-    """The text with the two halves of a surrogate pair joined, and a half without its other replaced by
-    U+FFFD.
+    """The text with the halves of surrogate pairs joined, and a half without its other as U+FFFD.
 
     JSON may spell a character as two escapes (RFC 8259 §7), and a gateway that cuts text by UTF-16 units
     sends them in two tokens. Python would keep the halves apart, and such a string can never be sent or
@@ -40,17 +39,16 @@ def join_surrogates(text: str) -> str:
 
 
 class TextJoiner:
-    """Gives out text piece by piece, and keeps back the first half of a surrogate pair until the other
-    arrives.
-    """
+    """Gives out text piece by piece, and keeps back half a surrogate pair until its other half arrives."""
 
     def __init__(self) -> None:
         self._half = ""
 
     def add(self, piece: str) -> str:
+        """Take a piece; returns the text that is whole."""
         piece = self._half + piece
         self._half = piece[-1] if "\ud800" <= piece[-1:] <= "\udbff" else ""
-        return join_surrogates(piece.removesuffix(self._half)) if self._half else join_surrogates(piece)
+        return join_surrogates(piece.removesuffix(self._half))
 
     def rest(self) -> str:
         """What is left at the end: U+FFFD when the other half never came."""

@@ -1,16 +1,14 @@
-"""Tool calls: put together from the fragments of a stream, decoded for the caller, encoded again as
-history.
-"""
+"""Tool calls: put together from fragments, decoded for the caller, encoded again as history."""
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import UnusableReply
+from .request import encoded
 from .text import join_surrogates, parse
 
 
@@ -153,7 +151,8 @@ def _arguments(call: _Call, finish_reason: str | None) -> dict[str, Any]:
 def history_with_text_arguments(messages: Any) -> list[Any]:
     """The messages with each tool call's arguments as JSON text, as the OpenAI API wants them back.
 
-    The caller's messages are not touched; only messages that change are copied.
+    The caller's messages are not touched; only messages that change are copied. Raises ValueError for
+    arguments that JSON has no form for.
     """
     return _with_arguments(messages, _as_text)
 
@@ -185,7 +184,7 @@ def _converted(call: Any, convert: Any) -> Any:
 def _as_text(arguments: Any) -> str:
     if isinstance(arguments, str):
         return arguments
-    return json.dumps({} if arguments is None else arguments, ensure_ascii=False)
+    return encoded({} if arguments is None else arguments).decode()
 
 
 def _as_object(arguments: Any) -> Any:

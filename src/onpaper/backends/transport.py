@@ -18,9 +18,7 @@ from .errors import MAX_SHOWN, BackendError, BackendTimeout, ConnectionFailed, I
 from .text import INVALID, parse
 
 MAX_KEY = 4 * 1024
-"""What is read of an error's body beyond what is shown, in bytes: a key that it echoes is masked whole, not
-cut.
-"""
+"""What is read of an error's body beyond what is shown, in bytes, so that a key at its end is masked."""
 ERROR_SECONDS = 5.0
 """How long an error's body is waited for, at most; `between_chunks` bounds it too."""
 DRAIN_SECONDS = 0.5
@@ -48,9 +46,7 @@ class Timeouts:
 
     @classmethod
     def of(cls, given: Mapping[str, float | None] | None) -> Timeouts:
-        """The defaults, with those given in their place. Raises ValueError for an unknown name or a bad
-        value.
-        """
+        """The defaults, replaced by those given. Raises ValueError for an unknown name or a bad value."""
         known = [field.name for field in fields(cls)]
         for name, value in (given or {}).items():
             if name not in known:
@@ -145,8 +141,7 @@ class Transport:
     async def open(
         self, method: str, path: str, content: bytes | None = None, *, total: float | None = None
     ) -> AsyncIterator[Body]:
-        """Send a request and give its body once the head of a 200 is there; whatever happens, the connection
-        is let go.
+        """Send a request, and give its body once the head of a 200 is there. The connection is always let go.
 
         Raises BackendError for any other status, ConnectionFailed, BackendTimeout and IncompleteReply.
         """
@@ -159,7 +154,8 @@ class Transport:
                 response = await client.send(request, stream=True)
         try:
             if response.status_code != 200:
-                raise await _refusal(response, min(ERROR_SECONDS, self.timeouts.between_chunks or ERROR_SECONDS))
+                seconds = min(ERROR_SECONDS, self.timeouts.between_chunks or ERROR_SECONDS)
+                raise await _refusal(response, seconds)
             yield Body(response, self.timeouts, deadline)
         except BackendError as error:
             error.status = error.status or response.status_code
