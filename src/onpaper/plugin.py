@@ -1,0 +1,100 @@
+"""The pytest plugin: fixtures for everybody, and one item per backend × clause × case where backends are declared.
+
+It is loaded by every pytest run of an environment that has onpaper, so nothing heavy is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from onpaper.gateway.fixture import Gateway
+
+ITEMS = "pyproject.toml"
+"""The suite's items are collected from this file: `pytest pyproject.toml` runs them alone."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("onpaper", "contract tests of LLM backends")
+    group.addoption("--no-onpaper", action="store_true", help="do not run the contract suite")
+    group.addoption("--onpaper-strict", action="store_true", help="a broken `should` makes the run red as well")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "onpaper: a clause of the contract suite, judged on one declared backend")
+    chosen_by_testpaths = getattr(config, "args_source", None) is pytest.Config.ArgsSource.TESTPATHS
+    if chosen_by_testpaths and _declares(config.rootpath / ITEMS) and not config.getoption("no_onpaper"):
+        config.args.append(str(config.rootpath / ITEMS))
+
+
+def _declares(path: Path) -> bool:
+    """Whether a pyproject.toml asks for the suite: by declaring backends, or by `[tool.onpaper] pytest = true`."""
+    try:
+        text = path.read_text("utf-8")
+        if "tool.onpaper" not in text:
+            return False
+        table = tomllib.loads(text).get("tool", {}).get("onpaper", {})
+    except (OSError, ValueError):
+        return False
+    return bool(table.get("pytest", "backends" in table))
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    config = parent.config
+    if file_path != config.rootpath / ITEMS or config.getoption("no_onpaper") or not _declares(file_path):
+        return None
+    from onpaper.suite import items
+
+    return items.SuiteFile.from_parent(parent, path=file_path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a backend's items on one worker, where each drive happens once and is remembered."""
+    if config.getoption("dist", "no") != "load" or not _declares(config.rootpath / ITEMS):
+        return None
+    from onpaper.suite.scheduling import scheduler
+
+    return scheduler(config, log)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    import sys
+
+    items = sys.modules.get("onpaper.suite.items")
+    if items is not None:
+        items.close(config)
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    """A fake gateway on a real socket of 127.0.0.1: `gateway.play("cut-mid-event", provider="groq")`.
+
+    A scripted fault that never fired fails the test.
+    """
+    from onpaper.gateway.fixture import Gateway
+
+    served = Gateway.start()
+    try:
+        yield served
+        served.check()
+    finally:
+        served.stop()
+
+
+@pytest.fixture
+def respx_gateway() -> Iterator[Gateway]:
+    """The same gateway without a socket, for httpx clients, through respx."""
+    import respx
+
+    from onpaper.gateway.fixture import Gateway
+
+    with respx.mock(assert_all_called=False) as router:
+        served = Gateway.through(router)
+        yield served
+        served.check()

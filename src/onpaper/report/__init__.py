@@ -1,0 +1,1 @@
+"""What a person, a program and a CI system read of a run."""

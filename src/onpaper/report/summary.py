@@ -1,0 +1,51 @@
+"""Verdicts counted: what makes a run red, and the counts of each clause and backend."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from onpaper.suite.verdict import Verdict
+
+
+def is_red(verdict: Verdict, strict: bool) -> bool:
+    """Whether a verdict alone makes the run red: a broken `must`, and with `strict` a broken `should`."""
+    return verdict.verdict == "broken" and (verdict.level == "must" or strict)
+
+
+def red(verdicts: Sequence[Verdict], strict: bool) -> bool:
+    """Whether a run is red. A run that judged nothing is."""
+    return any(is_red(one, strict) for one in verdicts) or not any(one.verdict != "not-applicable" for one in verdicts)
+
+
+def cells(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Counter[str]]]:
+    """Counts of verdicts by clause, then backend."""
+    table: dict[str, dict[str, Counter[str]]] = {}
+    for one in verdicts:
+        table.setdefault(one.clause, {}).setdefault(one.backend, Counter())[one.verdict] += 1
+    return dict(sorted(table.items()))
+
+
+def topics(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Counter[str]]]:
+    """Counts of verdicts by topic, then backend."""
+    table: dict[str, dict[str, Counter[str]]] = {}
+    for one in verdicts:
+        table.setdefault(one.clause.partition("/")[0], {}).setdefault(one.backend, Counter())[one.verdict] += 1
+    return dict(sorted(table.items()))
+
+
+def line(verdicts: Sequence[Verdict]) -> str:
+    """One line: how many of each."""
+    counts = Counter(one.verdict for one in verdicts)
+    return ", ".join(f"{counts[name]} {name}" for name in ("kept", "broken", "known", "not-applicable") if counts[name]) or "nothing judged"
+
+
+def paste(verdicts: Sequence[Verdict]) -> str:
+    """The `known-failures` block for what is broken, ready to paste into pyproject.toml."""
+    blocks = []
+    for backend in dict.fromkeys(one.backend for one in verdicts if one.verdict == "broken"):
+        for clause in dict.fromkeys(one.clause for one in verdicts if one.verdict == "broken" and one.backend == backend):
+            blocks.append(
+                f'[[tool.onpaper.backends.{backend}.known-failures]]\nclause = "{clause}"\nreason = "…"\n'
+            )
+    return "\n".join(blocks)
