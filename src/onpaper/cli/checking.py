@@ -1,0 +1,99 @@
+"""`onpaper check`: run the suite over backends."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from onpaper.cli import app, console
+from onpaper.errors import BadInput, nearest
+
+
+@app.command()
+def check(
+    backends: Annotated[
+        list[str] | None,
+        typer.Argument(help="Declared backends, or module:factory. Default: all that are declared, else the three reference backends."),
+    ] = None,
+    contract: Annotated[str, typer.Option(help="The provider that an ad hoc factory talks to.")] = "",
+    env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for an ad hoc factory; {key} and {base_url} are the gateway's.")] = None,
+    arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE: a further argument of an ad hoc factory; JSON, or text.")] = None,
+    can: Annotated[list[str] | None, typer.Option(help="NAME=STATE: a capability of an ad hoc factory: yes, refuses or ignores.")] = None,
+    model: Annotated[str, typer.Option(help="The model's name for an ad hoc factory.")] = "",
+    clause: Annotated[list[str] | None, typer.Option("--clause", "-c", help="Only this clause or topic; may be repeated.")] = None,
+    strict: Annotated[bool, typer.Option(help="A broken `should` makes the run red as well.")] = False,
+    json_file: Annotated[str, typer.Option("--json", metavar="FILE", help="Write a JSON array, an object per verdict; - is standard output.")] = "",
+    junit: Annotated[str, typer.Option(metavar="FILE", help="Write JUnit XML.")] = "",
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes; 0: one per core, at most one per backend.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No matrix, only what is broken.")] = False,
+) -> None:
+    """Run the contract suite and say which promise was broken, with the bytes that prove it.
+
+    Exit 0: all kept. 1: a `must` is broken (with --strict: or a `should`). 2: the command cannot be carried out.
+    """
+    from onpaper.report import files, terminal
+    from onpaper.report.summary import red
+    from onpaper.suite import check as running
+    from onpaper.suite.judge import plan
+
+    chosen = _chosen(backends or [], contract, env or [], arg or [], can or [], model)
+    patterns = tuple(clause or ())
+    total = sum(len(plan(one, patterns)) for one in chosen)
+    start = time.monotonic()
+    with terminal.progress(console(stderr=True), total) as advance:
+        verdicts = running.check(chosen, patterns, advance, jobs or None)
+    if json_file == "-":
+        sys.stdout.write(files.as_json(verdicts))
+    else:
+        if json_file:
+            files.write(json_file, files.as_json(verdicts))
+        terminal.report(console(), verdicts, strict, time.monotonic() - start, quiet)
+    if junit:
+        files.write(junit, files.as_junit(verdicts, strict))
+    files.job_summary(verdicts, strict)
+    raise typer.Exit(1 if red(verdicts, strict) else 0)
+
+
+def _chosen(names: list[str], contract: str, env: list[str], args: list[str], can: list[str], model: str) -> list[Any]:
+    from onpaper.suite import declaration
+
+    adhoc = [name for name in names if ":" in name]
+    if not adhoc and (contract or env or args or can or model):
+        raise BadInput("--contract, --env, --arg, --can and --model are for a factory given as module:factory; declared backends say theirs in pyproject.toml")
+    if adhoc and not contract:
+        from onpaper import folders
+
+        raise BadInput(f"{adhoc[0]!r} needs --contract: which provider does it talk to? Known: {', '.join(folders.names('contracts'))}.")
+    chosen = [
+        declaration.declare(
+            name.rpartition(":")[2] if len(adhoc) == 1 else name,
+            {
+                "factory": name,
+                "contract": contract,
+                "env": declaration.pairs(env, "--env"),
+                "args": {key: _json_or_text(value) for key, value in declaration.pairs(args, "--arg").items()},
+                "capabilities": declaration.pairs(can, "--can"),
+                "model": model,
+            },
+        )
+        for name in adhoc
+    ]
+    wanted = [name for name in names if ":" not in name]
+    if wanted or not chosen:
+        declared = declaration.read()
+        for name in wanted:
+            if name not in declared:
+                raise BadInput(f"no backend {name!r} is declared{nearest(name, declared)} An ad hoc one is given as module:factory.")
+        chosen += [declared[name] for name in wanted or declared]
+    return chosen
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
