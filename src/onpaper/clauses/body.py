@@ -10,7 +10,7 @@ from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, View, clause
 from onpaper.clauses.operations import CHAT_CASES, HISTORY, UNICODE, WEATHER
-from onpaper.contract import Violation
+from onpaper.contract import Contract, Violation
 from onpaper.exchange import Exchange
 from onpaper.suite.play import Play
 from onpaper.suite.run import Run
@@ -370,10 +370,19 @@ async def none_left_out(stage: Stage, case: Case) -> None:
         raise NotApplicable(f"{method}() takes no {parameter}")
     call = stage.stream if method == "stream" else stage.complete
     run = await call(**{parameter: None})
+    if isinstance(run.error, TypeError) and not run.exchanges and not accepts(stage.contract, parameter):
+        raise NotApplicable(f"{method}() refuses {parameter}, which the provider does not take")
     run.must_not_raise()
     found = [where for where, value in _walk(run.body) if value is None and where.endswith(_wire_names(parameter))]
     if found:
         raise Broken(f"{parameter}=None went out as null at {found[0]}", run.chats[0].request.body, "request body")
+
+
+def accepts(contract: Contract, parameter: str) -> bool:
+    """Whether the provider takes a parameter of the interface under its own name."""
+    if contract.protocol == "ndjson":
+        return parameter in contract.get("body.definitions.options.properties", {})
+    return parameter in contract.keys
 
 
 def _wire_names(parameter: str) -> tuple[str, ...]:

@@ -245,7 +245,7 @@ async def keepalives(stage: Stage, case: Case) -> None:
 
     def only_comments(request: Request) -> Script:
         script = answer(request)
-        return replace(script, writes=(*script.writes[:2], *(Write(b": keep-alive\n\n", after=0.1) for _ in range(40))), end="hang")
+        return replace(script, writes=(*script.writes[:2], *(Write(b": keep-alive\n\n", after=0.04) for _ in range(90))), end="hang")
 
     run = await stage.drive("stream()", streaming(), only_comments, setup, patience=3.5)
     run.must_raise("the server sent nothing but keep-alives")
@@ -302,7 +302,7 @@ async def not_blocked(stage: Stage, case: Case) -> None:
     Use an asynchronous client, or a thread.
     """
     answer = answer_of(HELLO, stage.contract)
-    pause = 0.25
+    pause = 0.15
     act = streaming() if case.id == "stream" else completing()
 
     async def beside(backend: Any, run: Run) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.body import refused
+from onpaper.clauses.body import accepts, refused
 from onpaper.suite.run import Run
 from onpaper.suite.stage import PLAIN, Setup, Stage
 from onpaper.suite.verdict import Broken, NotApplicable
@@ -28,13 +28,6 @@ def sent(stage: Stage, run: Run, name: str) -> Any:
     return holder.get(name, "absent")
 
 
-def accepted(stage: Stage, name: str) -> bool:
-    """Whether the provider takes a parameter."""
-    if stage.contract.protocol == "ndjson":
-        return name in stage.contract.get("body.definitions.options.properties", {})
-    return name in stage.contract.keys
-
-
 async def call(stage: Stage, method: str, setup: Setup = PLAIN, **kwargs: Any) -> Run:
     """Drive a method with sampling arguments. Raises NotApplicable when its signature does not take them."""
     for name in kwargs:
@@ -44,7 +37,7 @@ async def call(stage: Stage, method: str, setup: Setup = PLAIN, **kwargs: Any) -
 
 
 def _must_send(stage: Stage, run: Run, name: str, value: Any) -> None:
-    if not accepted(stage, name):
+    if not accepts(stage.contract, name):
         if run.error is not None and not run.exchanges:
             return  # refused
         if sent(stage, run, name) != "absent":
@@ -105,7 +98,7 @@ async def of_constructor(stage: Stage, case: Case) -> None:
     method, name = case.value
     value = VALUES[name][1]
     run = await call(stage, method, _constructor(stage, {name: value}))
-    if run.phase == "construct" and not accepted(stage, name) and isinstance(run.error, ValueError):
+    if run.phase == "construct" and not accepts(stage.contract, name) and isinstance(run.error, ValueError):
         return  # refused
     _made(stage, run)
     _must_send(stage, run, name, value)
@@ -117,7 +110,7 @@ async def call_first(stage: Stage, case: Case) -> None:
     method, name = case.value
     for value in (VALUES[name][0], VALUES[name][2]):
         run = await call(stage, method, _constructor(stage, {name: VALUES[name][1]}), **{name: value})
-        if run.phase == "construct" and not accepted(stage, name) and isinstance(run.error, ValueError):
+        if run.phase == "construct" and not accepts(stage.contract, name) and isinstance(run.error, ValueError):
             return
         _made(stage, run)
         _must_send(stage, run, name, value)
@@ -150,6 +143,7 @@ async def unknown_key(stage: Stage, case: Case) -> None:
     """A key of the constructor's `sampling` that the backend does not know is refused or sent; it is never dropped."""
     setup = _constructor(stage, {case.id: 1})
     run = await stage.stream(setup=setup)
+    run.notes["judged"] = True  # a key that was asked for may go out, so no other clause blames it
     if run.phase == "construct" and isinstance(run.error, TypeError) and stage.declared.can("sampling") != "yes":
         plain = await stage.stream(setup=_constructor(stage, {"temperature": 0.5}))
         if plain.phase == "construct":

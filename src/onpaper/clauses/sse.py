@@ -5,10 +5,14 @@ Source of all rules: WHATWG HTML, server-sent events.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from onpaper.clauses import WHATWG, Case, clause
+from onpaper.exchange import Request
 from onpaper.mock import Mock
-from onpaper.suite.play import CUTS, Play, plays, recutting
-from onpaper.suite.run import Run
+from onpaper.script import Script, Write
+from onpaper.suite.play import CUTS, Play, plays
+from onpaper.suite.run import Hung, Run
 from onpaper.suite.stage import Stage, streaming
 from onpaper.suite.verdict import Broken, NotApplicable
 
@@ -18,7 +22,8 @@ async def same_text(stage: Stage, play: Play) -> Run:
     await stage.plain_stream()
     run = await stage.stream(play)
     run.must_say()
-    _same_usage(run)
+    if await stage.counts_right():
+        _same_usage(run)
     return run
 
 
@@ -138,6 +143,10 @@ async def looks_like_framing(stage: Stage, play: Play) -> None:
         why="Reads end in the middle of an event whenever the network likes; most hand-written clients parse per read.")  # fmt: skip
 async def any_cut(stage: Stage, play: Play) -> None:
     """However the bytes of a stream are cut, the text and the usage are the same."""
+    plain = await stage.stream(Play(play.name))
+    run = await stage.stream(play)
+    if plain.reading.tool_calls and plain.error is not None and type(run.error) is type(plain.error):
+        raise NotApplicable("the backend refuses tool calls in a stream, as it may, in this cut too")
     await same_text(stage, play)
 
 
@@ -169,21 +178,48 @@ async def invalid_utf8(stage: Stage, play: Play) -> None:
         raise Broken(f"the text came out as {run.text!r}; the server said {wanted!r}", run.wire)
 
 
-@clause("sse/long-line", protocol="sse", cases=(Case("one-megabyte"),), covers=(53,), source="https://github.com/openai/openai-python/blob/main/tests/test_sse_framing.py",
-        why="A buffer that is copied for each chunk makes a long event take minutes.")  # fmt: skip
-async def long_line(stage: Stage, case: Case) -> None:
-    """A line of a megabyte comes through, in time that grows with its length and not with its square."""
+MEGABYTE = "0123456789abcdef" * 65536
+OPENAI_TESTS = "https://github.com/openai/openai-python/blob/main/tests/test_sse_framing.py"
+
+
+async def _one_megabyte(stage: Stage, size: int) -> Run:
+    """Stream one token of a megabyte in pieces of `size` bytes."""
     await stage.plain_stream()
-    text = "0123456789abcdef" * 65536
-    mock = Mock.of({"about": "One very long token", "reply": [{"text": [text, "!"]}]})
     from onpaper.answer import Provider
 
-    run = await stage.drive("stream()", streaming(), recutting(Provider(stage.contract, mock, strict=False), "random"))
-    if run.error is not None and run.exchanges and type(run.error).__name__ != "Hung":
+    provider = Provider(stage.contract, Mock.of({"about": "One very long token", "reply": [{"text": [MEGABYTE, "!"]}]}), strict=False)
+
+    def answer(request: Request) -> Script:
+        script = provider(request)
+        body = script.body
+        writes = tuple(Write(body[at : at + size]) for at in range(0, len(body), size))
+        return replace(script, writes=writes) if script.status == 200 else script
+
+    return await stage.drive("stream()", streaming(), answer, memo=("one megabyte", size))
+
+
+@clause("sse/long-line", protocol="sse", cases=(Case("one-megabyte"),), covers=(53,), source=OPENAI_TESTS,
+        why="Line readers have limits that nobody chose, 64 KiB in asyncio; what is longer is cut, or never handed on.")  # fmt: skip
+async def long_line(stage: Stage, case: Case) -> None:
+    """A line of a megabyte, in pieces as large as a network packet, comes through whole, or is an error."""
+    run = await _one_megabyte(stage, 1400)
+    if run.error is not None and run.exchanges and not isinstance(run.error, Hung):
         return  # a limit that says so is allowed
     run.must_not_raise()
-    if run.text != text + "!":
-        raise Broken(f"{len(text) + 1} characters were sent, {len(run.text)} came out")
+    if run.text != MEGABYTE + "!":
+        raise Broken(f"{len(MEGABYTE) + 1} characters were sent, {len(run.text)} came out")
+
+
+@clause("sse/linear-time", protocol="sse", cases=(Case("small-pieces"),), covers=(53,), level="should", source=OPENAI_TESTS,
+        why="A buffer that is copied and searched again for each read makes the time grow with the square of the length.")  # fmt: skip
+async def linear_time(stage: Stage, case: Case) -> None:
+    """A line of a megabyte that comes in 26,000 small pieces is read in time that grows with its length, not with its square.
+
+    Keep the pieces of an open line in a list, and join them when its end has come.
+    """
+    run = await _one_megabyte(stage, 40)
+    if isinstance(run.error, Hung):
+        raise Broken(f"a line of a megabyte in pieces of 40 bytes: {run.error}; a parser that looks at each byte once needs half a second")
 
 
 @clause("sse/unterminated-event", protocol="sse", cases=plays("sse-unterminated"), covers=(54,), policy=True, source=WHATWG,

@@ -138,6 +138,8 @@ def places(name: str, *mocks: str, why: str, source: str, covers: tuple[int, ...
 
 async def _counted(stage: Stage, play: Play) -> None:
     run = await _both(stage, play, "stream")
+    if not await stage.counts_right():
+        raise NotApplicable("the counts of an ordinary stream are already wrong: see usage/counts")
     run.must_say()
     usage = run.reading.usage
     must_count(run, usage.prompt if usage else None, usage.completion if usage else None)

@@ -21,9 +21,10 @@ def check(
 ) -> list[Verdict]:
     """Judge backends; `advance` is called with the id of each item that is done.
 
-    `jobs` limits the processes (default: one per core, at most one per backend). Raises BadInput.
+    `jobs` limits the processes: by default two for each core, since much of a run is waiting for time-outs, and at
+    most one for each backend. Raises BadInput.
     """
-    jobs = min(jobs or os.cpu_count() or 1, len(backends))
+    jobs = min(jobs or 2 * (os.cpu_count() or 1), len(backends))
     if jobs <= 1:
         return [one for declared in backends for one in judged(declared, patterns, advance)]
     context = get_context("spawn")
@@ -66,7 +67,7 @@ def judged(declared: Declared, patterns: Sequence[str], advance: Callable[[str],
 
 def quiet() -> None:
     """Keep what a subject logs (a refused prefill, say) off the terminal: it is provoked, and judged."""
-    logging.lastResort = None
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def _packed(declared: Declared) -> dict[str, Any]:

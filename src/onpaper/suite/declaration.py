@@ -99,9 +99,9 @@ REFERENCE: dict[str, dict[str, Any]] = {
 
 for _one in REFERENCE.values():
     _one["timeouts"] = {
-        "connect": {"timeouts": {"connect": 0.3}},
-        "first_byte": {"timeouts": {"first_byte": 0.3}},
-        "between": {"timeouts": {"between_chunks": 0.3}},
+        "connect": {"timeouts": {"connect": 0.15}},
+        "first_byte": {"timeouts": {"first_byte": 0.15}},
+        "between": {"timeouts": {"between_chunks": 0.15}},
     }
     _one["capabilities"] = {
         name: "yes" for name in ("done_reason", "tool_calls", "reasoning", "errors", "set_model", "sampling")

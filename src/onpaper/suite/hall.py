@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
 from onpaper.gateway import Server
 from onpaper.gateway.answering import Answer
+from onpaper.gateway.thread import new_event_loop
 
 T = TypeVar("T")
 
@@ -22,8 +23,8 @@ T = TypeVar("T")
 class LoopThread:
     """An asyncio event loop in a daemon thread."""
 
-    def __init__(self, name: str) -> None:
-        self.loop = asyncio.new_event_loop()
+    def __init__(self, name: str, make: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
+        self.loop = make()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -57,7 +58,7 @@ class Hall:
     """Where a worker's gateways and backends live. Close it at the end."""
 
     def __init__(self) -> None:
-        self._gateways = LoopThread("onpaper gateways")
+        self._gateways = LoopThread("onpaper gateways", new_event_loop)
         self._driver: LoopThread | None = None
 
     @contextlib.contextmanager

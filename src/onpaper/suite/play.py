@@ -71,7 +71,7 @@ def recut(script: Script, cut: str, seed: int = 0) -> Script:
         pieces = [body[at : at + 1] for at in range(len(body))]
     else:
         rng = random.Random(f"{seed}/{len(body)}")
-        places = sorted(rng.sample(range(1, len(body)), k=min(len(body) - 1, 12 + len(body) // 40))) if len(body) > 1 else []
+        places = sorted(rng.sample(range(1, len(body)), k=min(len(body) - 1, 12 + len(body) // 40, 400))) if len(body) > 1 else []
         pieces = [body[a:b] for a, b in zip([0, *places], [*places, len(body)], strict=True)]
     named = next((write.fault for write in script.writes if write.fault), "")
     writes = tuple(Write(piece, fault=named if number == len(pieces) - 1 else "") for number, piece in enumerate(pieces))

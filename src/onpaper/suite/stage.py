@@ -220,6 +220,15 @@ class Stage:
         if run.error is not None or run.text != run.reading.text:
             raise NotApplicable("an ordinary stream already comes out wrong: see stream/text")
 
+    async def counts_right(self) -> bool:
+        """Whether the counts of an ordinary stream come out right; otherwise usage/counts says so, and nobody else."""
+        run = await self.stream()
+        if run.error is not None or not run.stats:
+            return False
+        usage = run.reading.usage
+        given = run.stats.get("prompt_tokens"), run.stats.get("completion_tokens")
+        return usage is not None and given == (usage.prompt, usage.completion)
+
     async def plain_complete(self) -> None:
         """The same for an ordinary reply in one piece."""
         run = await self.complete()
