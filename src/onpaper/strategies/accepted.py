@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from onpaper.answer import MODELS
 from onpaper.strategies.schema import Alternative, Reader, Schema
-from onpaper.strategies.texts import json_objects, json_schemas, json_values, names, texts
+from onpaper.strategies.texts import json_objects, json_schemas, json_values, mostly, names, texts
 
 UNBOUNDED_INTEGERS = (0, 1, -1, 2, 7, 42, 2**31 - 1, 2**31, -(2**31), 2**53, 2**63 - 1)
 UNBOUNDED_NUMBERS = (0, 1, 0.5, -0.5, 1.1, 1e-7, -1, 2, 1000, 123456.789)
@@ -178,12 +178,12 @@ def numbers(rules: Schema, *, whole: bool) -> st.SearchStrategy[Any]:
     stop = math.floor((high if high is not None else max(low or 0, 0) + 1000) * scale)
     if start > stop:
         return st.sampled_from(_unlike(limits))
-    inside = st.integers(start, stop)
-    return (
-        st.sampled_from(_unlike(limits)) | (inside if whole else inside.map(lambda n: n / 100))
-        if limits
-        else inside
-    )
+    inside = st.integers(start, stop) if whole else st.integers(start, stop).map(_hundredths)
+    return mostly(_unlike(limits), inside, share=2) if limits else inside
+
+
+def _hundredths(count: int) -> float:
+    return count / 100
 
 
 def _bounds(rules: Schema, whole: bool) -> tuple[Any, Any]:

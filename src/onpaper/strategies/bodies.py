@@ -59,6 +59,7 @@ class Bodies:
         self.rules: tuple[Mapping[str, Any], ...] = tuple(contract.get("body.rules", ()))
         self.accepted = Accepted(schema["$defs"])
         self.refused = Refused(self.accepted)
+        self._drafted: dict[str, st.SearchStrategy[Body]] = {}
         self._objects = contract.get("reply.arguments") == "object"
 
     @staticmethod
@@ -79,21 +80,25 @@ class Bodies:
         """Bodies without a violation, with up to six keys beyond what is required and needed by them."""
         return kept(self._drafts(), lambda body: None if self.contract.violations(body) else body)
 
-    @st.composite
-    @staticmethod
-    def _draft(draw: st.DrawFn, self: Bodies, without: str = "") -> Body:
-        optional = {
-            key: self.value(key) for key in self.schemas if key not in self.required and key != without
-        }
-        drawn = {key: draw(self.value(key)) for key in self.required} | draw(some_of(optional))
-        keys, needed = self.allowed(list(drawn))
-        for key in needed:
-            if not drawn.get(key):
-                drawn[key] = draw(self.value(key).filter(bool))
-        return self._coherent(draw, {key: drawn[key] for key in keys})
-
     def _drafts(self, without: str = "") -> st.SearchStrategy[Body]:
-        return self._draft(self, without)
+        """Bodies that keep the rules as far as keys go; the schema has not judged them yet."""
+        if without not in self._drafted:
+            required = {key: self.value(key) for key in self.required}
+            further = [key for key in self.schemas if key not in self.required and key != without]
+            optional = some_of({key: self.value(key) for key in further})
+            filled = {key: self.value(key).filter(bool) for key in self.schemas}
+
+            @st.composite
+            def draft(draw: st.DrawFn) -> Body:
+                drawn = {key: draw(value) for key, value in required.items()} | draw(optional)
+                keys, needed = self.allowed(list(drawn))
+                for key in needed:
+                    if not drawn.get(key):
+                        drawn[key] = draw(filled[key])
+                return self._coherent(draw, {key: drawn[key] for key in keys})
+
+            self._drafted[without] = draft()
+        return self._drafted[without]
 
     def allowed(self, keys: list[str]) -> tuple[list[str], set[str]]:
         """The keys that may stand together, with those that they need; and which of them must not be empty."""

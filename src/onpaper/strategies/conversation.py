@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -22,8 +23,7 @@ def call_id(number: int) -> str:
     return f"call{number:05d}"
 
 
-@st.composite
-def messages(draw: st.DrawFn, *, objects: bool = False, surrogates: bool = False) -> list[Message]:
+def messages(*, objects: bool = False, surrogates: bool = False) -> st.SearchStrategy[list[Message]]:
     """A history that a provider takes: perhaps a system message, then turns, every tool call with its result, and a
     last message that wants an answer. Text may be odd, empty or long (see `texts`). Shrinks to one user message.
 
@@ -36,45 +36,62 @@ def messages(draw: st.DrawFn, *, objects: bool = False, surrogates: bool = False
     ...     assert calls == [one["tool_call_id"] for one in history if one["role"] == "tool"]
     >>> test_every_tool_call_has_its_result()
     """
+    return _histories(objects, surrogates)
+
+
+@lru_cache
+def _histories(objects: bool, surrogates: bool) -> st.SearchStrategy[list[Message]]:
     said = texts(surrogates=surrogates)
-    first = draw(st.lists(said.map(lambda text: [{"role": "system", "content": text}]), max_size=1))
-    turns = draw(st.lists(_talk(said) | _tools_in_talk(said, objects), max_size=2))
-    last = draw(_question(said) | _tool_turn(said, objects))
-    history = [message for turn in [*first, *turns, last] for message in turn]
-    return _numbered(history)
+    system, question, answer = (said.map(partial(_message, role)) for role in ("system", "user", "assistant"))
+    arguments = _arguments(objects)
+
+    @st.composite
+    def talk(draw: st.DrawFn) -> list[Message]:
+        return [draw(question), draw(answer)]
+
+    @st.composite
+    def use_of_tools(draw: st.DrawFn) -> list[Message]:
+        """A question, an assistant that calls one tool or two for it, and the results in the same order."""
+        asked = draw(question)
+        calls, results = [], []
+        for _ in range(draw(st.integers(1, 2))):
+            function = {"name": draw(names()), "arguments": draw(arguments)}
+            calls.append({"id": "", "type": "function", "function": function})
+            results.append({"role": "tool", "tool_call_id": "", "content": draw(said)})
+        content = draw(CONTENT_BESIDE_CALLS)
+        return [asked, {"role": "assistant", "content": content, "tool_calls": calls}, *results]
+
+    @st.composite
+    def use_in_talk(draw: st.DrawFn) -> list[Message]:
+        return [*draw(used), draw(answer)]
+
+    used = use_of_tools()
+    begun, turns = st.lists(system, max_size=1), st.lists(talk() | use_in_talk(), max_size=2)
+    last = question.map(_alone) | used
+
+    @st.composite
+    def history(draw: st.DrawFn) -> list[Message]:
+        return _numbered([*draw(begun), *(one for turn in draw(turns) for one in turn), *draw(last)])
+
+    return history()
 
 
-def _question(said: st.SearchStrategy[str]) -> st.SearchStrategy[list[Message]]:
-    return said.map(lambda text: [{"role": "user", "content": text}])
+CONTENT_BESIDE_CALLS = st.sampled_from(("", None, "Let me see."))
 
 
-def _talk(said: st.SearchStrategy[str]) -> st.SearchStrategy[list[Message]]:
-    answer = said.map(lambda text: [{"role": "assistant", "content": text}])
-    return st.tuples(_question(said), answer).map(lambda both: both[0] + both[1])
+def _message(role: str, text: str) -> Message:
+    return {"role": role, "content": text}
 
 
-def _tools_in_talk(said: st.SearchStrategy[str], objects: bool) -> st.SearchStrategy[list[Message]]:
-    answer = said.map(lambda text: [{"role": "assistant", "content": text}])
-    return st.tuples(_tool_turn(said, objects), answer).map(lambda both: both[0] + both[1])
+def _alone(message: Message) -> list[Message]:
+    return [message]
 
 
-@st.composite
-def _tool_turn(draw: st.DrawFn, said: st.SearchStrategy[str], objects: bool) -> list[Message]:
-    """A question, an assistant that calls one tool or two for it, and the results in the same order."""
-    question = draw(_question(said))
-    exchanges = draw(st.lists(st.tuples(_function(objects), said), min_size=1, max_size=2))
-    calls = [{"id": "", "type": "function", "function": function} for function, _ in exchanges]
-    content = draw(st.sampled_from(("", None, "Let me see.")))
-    results = [{"role": "tool", "tool_call_id": "", "content": result} for _, result in exchanges]
-    return [*question, {"role": "assistant", "content": content, "tool_calls": calls}, *results]
-
-
-@st.composite
-def _function(draw: st.DrawFn, objects: bool) -> dict[str, Any]:
-    arguments: Any = draw(json_objects())
-    if not (objects and draw(st.booleans())):
-        arguments = json.dumps(arguments, ensure_ascii=False)
-    return {"name": draw(names()), "arguments": arguments}
+@lru_cache
+def _arguments(objects: bool) -> st.SearchStrategy[Any]:
+    """The arguments of a tool call as JSON text; with `objects` as an object, too."""
+    as_text = json_objects().map(partial(json.dumps, ensure_ascii=False))
+    return as_text | json_objects() if objects else as_text
 
 
 def _numbered(history: list[Message]) -> list[Message]:

@@ -16,7 +16,7 @@ from onpaper.strategies.conversation import messages, tools
 from onpaper.strategies.properties import holds_for
 from onpaper.strategies.sampling import body_with, named_by, place, sampling, schema_of
 from onpaper.strategies.shown import Shown
-from onpaper.strategies.subject import MESSAGES, METHODS, SAMPLED, Kwargs, Subject
+from onpaper.strategies.subject import BY_CALL, MESSAGES, METHODS, SAMPLED, Kwargs, Subject
 from onpaper.suite.run import Run
 from onpaper.suite.verdict import Broken
 
@@ -70,23 +70,21 @@ def taken(subject: Subject, name: str) -> bool:
     return bool(named_by(subject.contract, name))
 
 
-@st.composite
-def givens(draw: st.DrawFn, subject: Subject, *, accepted: bool = False) -> Given:
+def givens(subject: Subject, *, accepted: bool = False) -> st.SearchStrategy[Given]:
     """Calls with any parameters of the interface; with `accepted` only those that the contract takes."""
-    method = draw(st.sampled_from(_methods(subject)))
-    by_call = [
-        name
-        for name in subject.parameters(method)
-        if taken(subject, name) or (not accepted and name in SAMPLED)
-    ]
-    by_constructor = (
-        [name for name in SAMPLED if taken(subject, name) or not accepted] if subject.configurable else []
+    values = {name: values_of(subject, name) for name in (*SAMPLED, *BY_CALL)}
+
+    def some(names: list[str]) -> st.SearchStrategy[Kwargs]:
+        fit = [name for name in names if taken(subject, name) or (not accepted and name in SAMPLED)]
+        return some_of({name: values[name] for name in fit}, most=3)
+
+    constructor = some(list(SAMPLED) if subject.configurable else [])
+    return st.one_of(
+        [
+            st.builds(Given, st.just(one), constructor, some(subject.parameters(one)))
+            for one in _methods(subject)
+        ]
     )
-    return Given(method, draw(_some(subject, by_constructor)), draw(_some(subject, by_call)))
-
-
-def _some(subject: Subject, names: list[str]) -> st.SearchStrategy[Kwargs]:
-    return some_of({name: values_of(subject, name) for name in names}, most=3)
 
 
 def _methods(subject: Subject) -> list[str]:
@@ -228,15 +226,22 @@ async def zeros_kept(subject: Subject, case: Given) -> None:
         must_carry(subject, run, name, value, "given was")
 
 
-@st.composite
-def _with_none(draw: st.DrawFn, subject: Subject) -> Given:
-    given = draw(givens(subject, accepted=True))
-    nones = st.lists(st.sampled_from(subject.parameters(given.method)), unique=True, min_size=1, max_size=3)
-    call = {**given.call, **dict.fromkeys(draw(nones))}
-    constructor = given.constructor
-    if subject.configurable and draw(st.booleans()):
-        constructor = {**constructor, draw(st.sampled_from(SAMPLED)): None}
-    return Given(given.method, constructor, call)
+def _with_none(subject: Subject) -> st.SearchStrategy[Given]:
+    given = givens(subject, accepted=True)
+    constructor = st.sampled_from((None, *SAMPLED) if subject.configurable else (None,))
+
+    @st.composite
+    def with_none(draw: st.DrawFn) -> Given:
+        one = draw(given)
+        nones = draw(st.lists(st.sampled_from(subject.parameters(one.method)), min_size=1, max_size=3))
+        made = draw(constructor)
+        return Given(
+            one.method,
+            {**one.constructor, **({} if made is None else {made: None})},
+            {**one.call, **dict.fromkeys(nones)},
+        )
+
+    return with_none()
 
 
 @holds_for(
@@ -337,10 +342,9 @@ class Sequence(Shown):
         return f"{self.first!r}, then {self.between!r}, then the first again"
 
 
-@st.composite
-def _sequences(draw: st.DrawFn, subject: Subject) -> Sequence:
-    first, between = draw(givens(subject, accepted=True)), draw(givens(subject, accepted=True))
-    return Sequence(first, Given(between.method, {}, between.call))
+def _sequences(subject: Subject) -> st.SearchStrategy[Sequence]:
+    given = givens(subject, accepted=True)
+    return st.builds(Sequence, given, given.map(lambda one: Given(one.method, {}, one.call)))
 
 
 @holds_for(_sequences, name="property/same-body", source=INTERFACE, applies=_has_parameters)
@@ -378,17 +382,20 @@ class Call:
         return {**self.given.kwargs, **({} if self.tools is None else {"tools": copy.deepcopy(self.tools)})}
 
 
-@st.composite
-def _calls(draw: st.DrawFn, subject: Subject, *, objects: bool) -> Call:
-    given = draw(givens(subject, accepted=True))
-    history = draw(conversations(subject, objects=objects))
-    offered = None
-    if given.method == "complete" and "tools" in subject.contract.keys and subject.takes("complete", "tools"):
-        offered = draw(st.none() | _accepted_tools(subject))
-    return Call(given, history, offered)
+def _calls(subject: Subject) -> st.SearchStrategy[Call]:
+    given, history = givens(subject, accepted=True), conversations(subject)
+    tooled = "tools" in subject.contract.keys and subject.takes("complete", "tools")
+    offered = st.none() | _accepted_tools(subject)
+
+    @st.composite
+    def call(draw: st.DrawFn) -> Call:
+        one = draw(given)
+        return Call(one, draw(history), draw(offered) if tooled and one.method == "complete" else None)
+
+    return call()
 
 
-def conversations(subject: Subject, *, objects: bool) -> st.SearchStrategy[list[dict[str, Any]]]:
+def conversations(subject: Subject) -> st.SearchStrategy[list[dict[str, Any]]]:
     """Conversations that the contract takes once a tool call's arguments have the form that it wants."""
     as_objects = subject.contract.get("reply.arguments") == "object"
 
@@ -396,7 +403,7 @@ def conversations(subject: Subject, *, objects: bool) -> st.SearchStrategy[list[
         body = body_with(subject.contract, {}) | {"messages": _in_form(history, as_objects)}
         return None if subject.contract.violations(body) else history
 
-    return st.just(MESSAGES) | kept(messages(objects=objects), judge)
+    return st.builds(copy.deepcopy, st.just(MESSAGES)) | kept(messages(objects=True), judge)
 
 
 def _in_form(history: list[dict[str, Any]], objects: bool) -> list[dict[str, Any]]:
@@ -415,11 +422,7 @@ def _accepted_tools(subject: Subject) -> st.SearchStrategy[list[dict[str, Any]]]
     return kept(tools(), judge)
 
 
-def _plain_calls(subject: Subject) -> st.SearchStrategy[Call]:
-    return _calls(subject, objects=True)
-
-
-@holds_for(_plain_calls, name="property/arguments-untouched", source=INTERFACE)
+@holds_for(_calls, name="property/arguments-untouched", source=INTERFACE)
 async def arguments_untouched(subject: Subject, case: Call) -> None:
     """A call leaves the caller's messages, tools, stops and sampling as they were.
 
@@ -437,7 +440,7 @@ async def arguments_untouched(subject: Subject, case: Call) -> None:
             raise Broken(f"the call changed {name} of its caller from {before!r} to {after!r}")
 
 
-@holds_for(_plain_calls, name="property/body-accepted", source=INTERFACE, examples=75)
+@holds_for(_calls, name="property/body-accepted", source=INTERFACE, examples=75)
 async def body_accepted(subject: Subject, case: Call) -> None:
     """Every body is one that the contract's schema takes, and the provider, played strictly, answers it.
 

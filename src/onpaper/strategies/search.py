@@ -19,6 +19,9 @@ from onpaper.suite.verdict import Broken
 
 SHRINKING = 8.0
 """Seconds that are spent on making a failing case smaller."""
+BATCH = 10
+"""How many cases are drawn in a row. After ten Hypothesis makes five variations of each case that it draws, which
+for cases as large as these find less than new ones: so it begins anew, from another seed."""
 STEPS = 12
 """How many steps a state machine takes at most."""
 
@@ -55,30 +58,41 @@ def search(
     that a `database` remembers are tried first. About `shrinking` seconds are spent on making a failing case
     smaller. Errors that are not the backend's own are passed on.
     """
-    options = settings(
-        max_examples=examples or rule.examples,
-        stateful_step_count=STEPS,
-        database=database,
-        deadline=None,
-        phases=(Phase.reuse, Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-        verbosity=Verbosity.quiet,
-        print_blob=False,
-    )
+    wanted = examples or rule.examples
+    for batch in range(-(-wanted // BATCH)):
+        options = settings(
+            max_examples=min(BATCH, wanted - batch * BATCH),
+            stateful_step_count=STEPS,
+            database=database,
+            deadline=None,
+            phases=(Phase.generate, Phase.shrink) if batch else (Phase.reuse, Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+            report_multiple_bugs=False,
+            verbosity=Verbosity.quiet,
+            print_blob=False,
+        )
+        found = _search(rule, subject, run, options, seed * 1_000_003 + batch, shrinking)
+        if found is not None:
+            return found
+    return None
+
+
+def _search(
+    rule: Property, subject: Subject, run: Runner, options: settings, seed: int, shrinking: float
+) -> Counterexample | None:
     failing = _Failing(shrinking)
-    if rule.machine is not None:
-        machine = seeded(seed)(rule.machine(subject, run, failing.steps))
-        try:
-            run_state_machine_as_test(machine, settings=options)
-        except Broken as broken:
-            return Counterexample(rule, tuple(failing.steps), broken)
-        return None
     try:
-        seeded(seed)(options(_test(rule, subject, run, failing)))()
+        if rule.machine is not None:
+            machine = seeded(seed)(rule.machine(subject, run, failing.steps))
+            run_state_machine_as_test(machine, settings=options)
+        else:
+            seeded(seed)(options(_test(rule, subject, run, failing)))()
     except Unsatisfiable:
         return None
-    except (Broken, FlakyFailure):
+    except Broken as broken:
+        case = tuple(failing.steps) if rule.machine is not None else failing.case
+        return Counterexample(rule, case, broken)
+    except FlakyFailure:
         if failing.broken is None:
             raise
         return Counterexample(rule, failing.case, failing.broken)
