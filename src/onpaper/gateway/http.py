@@ -19,8 +19,9 @@ import httptools
 
 from onpaper.exchange import Request
 from onpaper.gateway.answering import ask, refusal
+from onpaper.gateway.entry import Entry
 from onpaper.gateway.framing import Plan, plan
-from onpaper.gateway.journal import Entry
+from onpaper.gateway.journal import Journal
 from onpaper.gateway.playing import Playing
 from onpaper.script import Script
 
@@ -56,6 +57,8 @@ class Connection(asyncio.Protocol):
         "_headers",
         "_in_head",
         "_in_message",
+        "_journal",
+        "_journals",
         "_lingers",
         "_loop",
         "_number",
@@ -79,6 +82,8 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._playing: Playing | None = None
         self._entry: Entry | None = None
+        self._journal = server.journal
+        self._journals: set[Journal] = set()
         self._queue: deque[Arrived] = deque()
         self._in_message = self._in_head = False
         self._paused = self._refused = self._expects = self._lingers = False
@@ -110,7 +115,8 @@ class Connection(asyncio.Protocol):
             self.by_client = True
         self._queue.clear()
         self._server.disconnected(self)
-        self._server.journal.closed(self._number, self.by_client)
+        for journal in (self._server.journal, *self._journals):
+            journal.closed(self._number, self.by_client)
 
     def eof_received(self) -> bool:
         self.by_client = self.by_client or not self._transport.is_closing()
@@ -232,17 +238,24 @@ class Connection(asyncio.Protocol):
     # What it does.
 
     def _answer(self, arrived: Arrived) -> None:
-        server = self._server
-        entry = self._entry = Entry(arrived.request, self._number, arrived.at)
-        server.journal.begin(entry)
-        script, entry.problem = ask(server.answer, arrived.request)
+        server, request = self._server, arrived.request
+        answer, journal = server.answer, server.journal
+        if server.route is not None:
+            answer, journal, request = server.route(request)
+            if journal is not server.journal:
+                self._journals.add(journal)
+        self._journal = journal
+        entry = self._entry = Entry(request, self._number, arrived.at)
+        journal.begin(entry)
+        entry.script, entry.problem = ask(answer, request)
         try:
-            played = self._plan(script, arrived)
+            played = self._plan(entry.script, arrived)
         except ValueError as error:
             entry.problem = (
                 f"the script for {arrived.request.method} {arrived.request.path} cannot be played: {error}"
             )
-            played = self._plan(refusal(500, entry.problem), arrived)
+            entry.script = refusal(500, entry.problem)
+            played = self._plan(entry.script, arrived)
         self._playing = Playing(self._loop, self._transport, played, entry, self._done)
         self._playing.start()
 
@@ -277,7 +290,7 @@ class Connection(asyncio.Protocol):
         entry, self._entry = self._entry, None
         if entry is not None:
             entry.ended = time.monotonic()
-            self._server.journal.finish(entry)
+            self._journal.finish(entry)
 
     def _refuse(self, status: int, sentence: str) -> None:
         """Answer with an error after the requests that were whole, and hear nothing more from this client."""

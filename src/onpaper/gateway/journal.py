@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from onpaper.exchange import Chunk, End, Exchange, Headers, Reply, Request
+from onpaper.exchange import Request
+from onpaper.gateway.entry import Counts, Entry
 from onpaper.gateway.masking import rows
 
 T = TypeVar("T")
@@ -23,64 +24,6 @@ COMPLETION_PATHS = ("/completions", "/responses", "/messages", "/embeddings", "/
 def costs_money(request: Request) -> bool:
     """Whether a provider would bill this request: a POST to a path that generates or embeds."""
     return request.method == "POST" and request.path.endswith(COMPLETION_PATHS)
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One send to the socket: `at` in seconds since the request arrived, `size` in bytes with all framing."""
-
-    at: float
-    size: int
-
-
-class Entry(Exchange):
-    """An exchange that is still growing: `reply` is what has left so far, `sends` every send with its size.
-
-    `reply.end` is `open` until the ending was carried out, and stays so when the client went away before.
-    `ended` is None until then; an exchange left hanging or half-closed ends when the client goes away.
-    """
-
-    __slots__ = ("_chunks", "_end", "_head", "_sends", "_size", "dropped")
-
-    def __init__(self, request: Request, connection: int = 0, started: float = 0.0) -> None:
-        self.request = request
-        self.source = "gateway"
-        self.provoked = False
-        self.redacted = False
-        self.connection = connection
-        self.started = started
-        self.ended = None
-        self.fired = []
-        self.problem = ""
-        self.dropped = False
-        self._head: tuple[int, Headers, str] | None = None
-        self._chunks: list[tuple[float, bytes]] = []
-        self._sends: list[tuple[float, int]] = []
-        self._end: End = "open"
-        self._size = len(request.body)
-
-    @property
-    def reply(self) -> Reply | None:  # type: ignore[override]
-        if self._head is None:
-            return None
-        status, headers, reason = self._head
-        start = self.started
-        chunks = tuple(Chunk(at - start, data) for at, data in tuple(self._chunks))
-        return Reply(status, headers, chunks, self._end, reason)
-
-    @property
-    def sends(self) -> tuple[Sent, ...]:
-        """Every send to the socket, head and framing included."""
-        start = self.started
-        return tuple(Sent(at - start, size) for at, size in tuple(self._sends))
-
-    @property
-    def running(self) -> bool:
-        return self.ended is None
-
-    def __repr__(self) -> str:
-        reply = "no reply" if self._head is None else f"{self._head[0]}, {self._end}"
-        return f"<{self.request.method} {self.request.path} on connection {self.connection}: {reply}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +64,9 @@ class Journal:
         self.closures: deque[Closure] = deque(maxlen=10_000)
         self.settle: Callable[[], None] = lambda: None
         """Called before a read: a gateway in another thread lets its loop finish the step it is in."""
+        self.sink: Callable[[Entry], None] | None = None
+        """Called with every exchange that is over, before it can be dropped: a file, say."""
+        self.counts = Counts()
         self._costs = billable
         self._entries: deque[Entry] = deque()
         self._bytes = 0
@@ -143,6 +89,9 @@ class Journal:
         size = 0
         for _, data in entry._chunks:
             size += len(data)
+        self.counts.add(entry, size)
+        if self.sink is not None:
+            self.sink(entry)
         if size and not entry.dropped:
             entry._size += size
             self._bytes += size
@@ -168,6 +117,7 @@ class Journal:
 
     def refused(self, sentence: str) -> None:
         self.refusals.append(sentence)
+        self.counts.refused += 1
         if self._wakers:
             self._wake()
 
@@ -239,6 +189,11 @@ class Journal:
     def problems(self) -> list[str]:
         """What the gateway could not play, one sentence each."""
         return [entry.problem for entry in self._snapshot() if entry.problem]
+
+    @property
+    def unfired(self) -> list[str]:
+        """Every scripted fault that did not reach the wire, in the order of the exchanges."""
+        return [fault for entry in self._snapshot() for fault in entry.unfired]
 
     def mark(self) -> int:
         """A place in the journal, for `since`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from onpaper.errors import BadInput
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -25,6 +27,6 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             if not getattr(self, field.name) > 0:
-                raise ValueError(
+                raise BadInput(
                     f"the limit {field.name} must be positive, found {getattr(self, field.name)!r}"
                 )

@@ -12,8 +12,8 @@ import struct
 import time
 from collections.abc import Callable
 
+from onpaper.gateway.entry import Entry
 from onpaper.gateway.framing import Plan, Send
-from onpaper.gateway.journal import Entry
 from onpaper.gateway.reader import Lockstep
 
 EARLY = 0.0005
@@ -167,7 +167,10 @@ class Playing:
         if self._over:
             return
         plan, entry, transport = self._plan, self._entry, self._transport
-        end = plan.end
+        end, fault = plan.end, plan.end_fault
+        if end == "half-close" and not transport.can_write_eof():
+            end, fault = "cut", ""
+            entry.problem = "TLS has no half-closed connections, so this one was cut"
         if end in ("hang", "timeout", "open"):  # the client has to give up
             entry._end = "hang"
         elif end == "half-close":
@@ -182,8 +185,8 @@ class Playing:
                 transport.close()
             entry._end = end
             self._over = True
-        if plan.end_fault:
-            entry.fired.append(plan.end_fault)
+        if fault:
+            entry.fired.append(fault)
         if self._over:
             if self._lockstep is not None:
                 self._lockstep.close()

@@ -16,8 +16,9 @@ import respx
 
 from onpaper.exchange import Request
 from onpaper.gateway.answering import Answer, ask
+from onpaper.gateway.entry import Entry
 from onpaper.gateway.framing import Plan, plan
-from onpaper.gateway.journal import Entry, Journal
+from onpaper.gateway.journal import Journal
 from onpaper.script import Script
 
 
@@ -93,6 +94,7 @@ class RespxFace:
         entry = Entry(asked, 0, time.monotonic())
         self.journal.begin(entry)
         script, entry.problem = ask(self.answer, asked)
+        entry.script = script
         reasons = only_on_a_socket(script)
         if reasons:
             wanted = ", ".join(reasons)

@@ -7,23 +7,33 @@ import contextlib
 import errno
 import ipaddress
 import socket
+import ssl
 import time
+from collections.abc import Callable
 
+from onpaper.errors import BadInput
+from onpaper.exchange import Request
 from onpaper.gateway.answering import Answer
 from onpaper.gateway.http import Connection
 from onpaper.gateway.journal import Journal
 from onpaper.gateway.limits import Limits
 
+Route = Callable[[Request], tuple[Answer, Journal, Request]]
+"""For a request: who answers it, which journal keeps it, and the request as they see it."""
+
 SWEEP_SECONDS = 0.5
 BACKLOG = 4096
 
 
-class CannotListen(ValueError):
+class CannotListen(BadInput):
     """The address cannot be served; the message says why and what to do."""
 
 
-def listen(host: str, port: int, *, allow_remote: bool = False, share: bool = False) -> socket.socket:
-    """A listening TCP socket; port 0 takes a free one. `share` lets several processes accept on one port.
+def listen(
+    host: str, port: int, *, allow_remote: bool = False, share: bool = False, accept: bool = True
+) -> socket.socket:
+    """A listening TCP socket; port 0 takes a free one. `share` lets several processes accept on one port;
+    without `accept` the port is only kept.
 
     Raises CannotListen for an address that is not loopback (unless `allow_remote`), unknown or in use.
     """
@@ -45,7 +55,8 @@ def listen(host: str, port: int, *, allow_remote: bool = False, share: bool = Fa
         if share:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind(address)
-        listening.listen(BACKLOG)
+        if accept:
+            listening.listen(BACKLOG)
         listening.setblocking(False)
     except OSError as error:
         listening.close()
@@ -70,15 +81,19 @@ class Server:
         limits: Limits | None = None,
         allow_remote: bool = False,
         listening: socket.socket | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.answer = answer
         self.journal = journal if journal is not None else Journal()
         self.limits = limits if limits is not None else Limits()
+        self.route: Route | None = None
+        """Chooses answer and journal for a request, when there is more than one of each."""
         self.open: set[Connection] = set()
         self._listening = (
             listening if listening is not None else listen(host, port, allow_remote=allow_remote)
         )
         self.host, self.port = self._listening.getsockname()[:2]
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -87,7 +102,7 @@ class Server:
     def url(self) -> str:
         """The root, without a slash at the end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     @property
     def v1(self) -> str:
@@ -102,7 +117,7 @@ class Server:
         """Accept connections on the running loop."""
         loop = self._loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self, loop), sock=self._listening, backlog=BACKLOG
+            lambda: Connection(self, loop), sock=self._listening, backlog=BACKLOG, ssl=self._tls
         )
         return self
 

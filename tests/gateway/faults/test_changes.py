@@ -36,8 +36,7 @@ def data(script: Script) -> list[bytes]:
     return [write.data for write in script.writes if write.data]
 
 
-# ---- pacing
-# ----------------------------------------------------------------------------------------------------------
+# ---- pacing ----
 
 
 def test_latency_head_delays_the_head():
@@ -78,8 +77,7 @@ def test_a_pause_between_needs_two_events():
         change(JSON, "latency-between", seconds=1)
 
 
-# ---- cutting
-# ---------------------------------------------------------------------------------------------------------
+# ---- cutting ----
 
 
 def test_cut_leaves_out_the_event_and_those_after_it():
@@ -180,8 +178,7 @@ def test_a_reply_without_a_body_has_no_event():
         change(Script(204), "cut")
 
 
-# ---- the end of the stream
-# -------------------------------------------------------------------------------------------
+# ---- the end of the stream ----
 
 
 def test_no_sentinel_leaves_out_done_only():
@@ -220,8 +217,7 @@ def test_after_done_speaks_the_framing_of_the_stream():
     assert data(change(LINES, "after-done", text="{}"))[-1] == b"{}\n"
 
 
-# ---- events
-# ----------------------------------------------------------------------------------------------------------
+# ---- events ----
 
 
 def test_a_malformed_event_breaks_off_and_is_closed():
@@ -255,8 +251,7 @@ def test_a_dropped_event_leaves_its_pause():
     assert sum(write.after for write in script.writes) == 3
 
 
-# ---- splitting
-# -------------------------------------------------------------------------------------------------------
+# ---- splitting ----
 
 
 def test_split_adds_boundaries_and_keeps_the_bytes():
@@ -319,8 +314,7 @@ def test_split_in_chunk_frame_tears_size_data_and_end():
     assert frame[third:] == b"\n"
 
 
-# ---- framing and content
-# ---------------------------------------------------------------------------------------------
+# ---- framing and content ----
 
 
 def test_length_too_long_announces_more_and_closes():

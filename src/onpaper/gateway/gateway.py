@@ -1,0 +1,129 @@
+"""The gateway as a test sees it: plays mocks as a provider, on a socket or through respx, and checks that
+it could.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from onpaper.gateway import faults
+from onpaper.gateway.answering import Answer
+from onpaper.gateway.journal import Journal
+from onpaper.gateway.sessions import Session, Sessions
+from onpaper.gateway.thread import ServerThread
+
+if TYPE_CHECKING:
+    import respx
+
+    from onpaper.mock import Mock
+
+
+class Plays:
+    """What both faces have in common: `play` says what to answer, `check` that it went as scripted."""
+
+    answer: Answer
+    journal: Journal
+    _mark: int = 0
+    _scripted: tuple[str, ...] = ()
+    _title: str = ""
+
+    def play(
+        self,
+        mock: str | Mapping[str, Any] | Mock = "hello",
+        provider: str = "openai",
+        *,
+        strict: bool = True,
+        key: str | None = None,
+        models: Sequence[str] = (),
+    ) -> None:
+        """Answer as this provider, from the next request on, what this mock says.
+
+        `mock` is a name, an object of the shape of a mock's file, or a `Mock`. Strictly, what the
+        provider refuses is refused; `key` is the one right key (any that is not empty unless given).
+        Raises BadInput.
+        """
+        from onpaper.answer import Provider
+        from onpaper.contract import Contract
+        from onpaper.mock import Mock
+
+        if isinstance(mock, str):
+            mock = Mock.load(mock)
+        elif not isinstance(mock, Mock):
+            mock = Mock.of(mock)
+        contract = Contract.load(provider)
+        self.answer = Provider(contract, mock, strict=strict, key=key, models=models, faults=faults.apply)
+        self._mark = self.journal.mark()
+        self._title = mock.name
+        self._scripted = tuple(str(fault.get("fault")) for reply in mock.replies for fault in reply.faults)
+
+    def check(self, allow: Iterable[str] = ()) -> None:
+        """Raise AssertionError if a request since `play` could not be answered as scripted, or a fault
+        never fired.
+
+        Faults named in `allow` may stay unfired: a client that rightly gives up early keeps them from firing.
+        """
+        allowed = set(allow)
+        exchanges = self.journal.since(self._mark)
+        complaints = [entry.problem for entry in exchanges if entry.problem]
+        for entry in exchanges:
+            late = [fault for fault in entry.unfired if fault not in allowed]
+            complaints += [f"the fault {fault} did not fire in {entry!r}" for fault in late]
+        fired = {fault for entry in exchanges for fault in entry.fired}
+        seen = fired | {fault for entry in exchanges for fault in entry.unfired} | allowed
+        complaints += [
+            f"the fault {fault} of mock {self._title!r} never fired: no request got the reply it belongs to"
+            for fault in dict.fromkeys(self._scripted)
+            if fault not in seen
+        ]
+        if complaints:
+            raise AssertionError("; ".join(complaints))
+
+
+class Gateway(Plays, ServerThread):
+    """A fake gateway on a real socket, in a thread of its own. Takes what `ServerThread` takes, except an
+    answer.
+
+    Usable as a context manager; answers as OpenAI says hello until told otherwise. Further sessions are
+    independent of it and of each other.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, **options: Any) -> None:
+        super().__init__(_unset, host, port, **options)
+        self.sessions = Sessions(self.url, self._default_answer, self.journal)
+        self.play()
+
+    def session(self, name: str, said: Mapping[str, Any] | None = None, keys: Iterable[str] = ()) -> Session:
+        """The session of that name, made if there is none; `said` is what it plays (see `scripting`)."""
+        self.server.route = self.sessions.route  # from now on requests have to be told apart
+        return self.sessions.play(name, said or {}, keys)
+
+    def _default_answer(self, request: Any) -> Any:
+        return self.answer(request)
+
+
+class RespxGateway(Plays):
+    """The same for httpx clients without a socket: answers below `url` through a respx router."""
+
+    def __init__(
+        self, router: respx.Router, url: str = "http://gateway.test", journal: Journal | None = None
+    ) -> None:
+        from onpaper.gateway.respx_face import RespxFace
+
+        self._face = RespxFace(router, url, _unset, journal)
+        self.url = self._face.url
+        self.v1 = self._face.v1
+        self.journal = self._face.journal
+        self.play()
+
+    @property
+    def answer(self) -> Answer:  # type: ignore[override]
+        return self._face.answer
+
+    @answer.setter
+    def answer(self, answer: Answer) -> None:
+        self._face.answer = answer
+
+
+def _unset(request: Any) -> Any:
+    raise LookupError("nothing is scripted")

@@ -1,0 +1,66 @@
+"""The journal in a file, as JSON Lines: every exchange in one write when it is over, so that nothing is
+lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onpaper.errors import BadInput
+from onpaper.gateway.entry import Entry
+from onpaper.gateway.masking import Masker, masked, secrets_of
+
+if TYPE_CHECKING:
+    from onpaper.gateway.sessions import Session
+
+MOST_SECRETS = 10_000
+
+
+class JournalFile:
+    """Appends exchanges to a file, credentials masked; several processes may append to the same one.
+
+    A credential seen in one exchange is masked in every later one. The file is readable by its owner only.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self._file = os.open(
+                self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600
+            )
+        except OSError as error:
+            raise BadInput(
+                f"cannot write the journal to {self.path}: {error.strerror}; choose another file"
+            ) from None
+        self._secrets: set[str] = set()
+        self._masker = Masker(())
+        self.failure = ""
+
+    def attach(self, session: Session) -> None:
+        """Keep the exchanges of a session from now on."""
+        session.journal.sink = lambda entry: self.write(entry, session.name)
+
+    def write(self, entry: Entry, session: str) -> None:
+        """Append one exchange. A full disk does not stop the gateway: `failure` says what happened."""
+        new = secrets_of(entry.request) - self._secrets
+        if new:
+            if len(self._secrets) > MOST_SECRETS:
+                self._secrets.clear()
+            self._secrets |= new
+            self._masker = Masker(self._secrets)
+        row = {"session": session, **masked(entry, self._masker)}
+        line = json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
+        data = memoryview(line.encode("utf-8", "backslashreplace"))
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            self.failure = f"cannot write to {self.path}: {error.strerror}"
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

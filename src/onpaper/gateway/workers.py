@@ -1,0 +1,351 @@
+"""Several worker processes on one port (SO_REUSEPORT), with one merged journal and one place to script them.
+
+Each worker has sessions and a journal of its own, so serving costs nothing extra; the parent asks for the
+journals when someone reads them, and once more when it stops the workers. A sequence of replies is
+counted by each worker for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
+from typing import Any
+
+from onpaper.errors import BadInput, nearest
+from onpaper.exchange import Request
+from onpaper.gateway.admin import PREFIX
+from onpaper.gateway.answering import Answer, refusal
+from onpaper.gateway.entry import Counts, Entry
+from onpaper.gateway.journal import Journal
+from onpaper.gateway.journal_file import JournalFile
+from onpaper.gateway.limits import Limits
+from onpaper.gateway.scripting import answer_for
+from onpaper.gateway.server import CannotListen, Server, listen
+from onpaper.gateway.sessions import DEFAULT, Session, Sessions
+from onpaper.gateway.thread import new_event_loop
+from onpaper.script import Script
+
+READY_SECONDS = 30.0
+ANSWER_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know to start. `certificate` and `key` are PEM files."""
+
+    host: str
+    port: int
+    said: Mapping[str, Any]
+    limits: Limits = field(default_factory=Limits)
+    allow_remote: bool = False
+    journal_file: str | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass
+class Books:
+    """The journal of one session in one worker, as it is sent to the parent."""
+
+    total: int
+    dropped: int
+    connections: int
+    counts: Counts
+    entries: list[Entry]
+    refusals: list[str]
+
+
+class Workers:
+    """The parent of the workers; has the interface of `Sessions`, so that the admin endpoint can serve it."""
+
+    def __init__(self, job: Job, count: int) -> None:
+        if count < 1:
+            raise BadInput(f"there must be at least one worker, found {count}")
+        if not hasattr(socket, "SO_REUSEPORT"):
+            raise CannotListen(
+                "several workers on one port need SO_REUSEPORT, which this system lacks; use one worker"
+            )
+        answer_for(job.said)  # so that a mistake is reported here, once
+        self._reserved = listen(job.host, job.port, allow_remote=job.allow_remote, share=True, accept=False)
+        self.host, self.port = self._reserved.getsockname()[:2]
+        scheme = "https" if job.certificate else "http"
+        self.url = f"{scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        self._job = Job(**{**job.__dict__, "host": self.host, "port": self.port})
+        self._count = count
+        self._keys: dict[str, frozenset[str]] = {DEFAULT: frozenset()}
+        self._processes: list[Any] = []
+        self._pipes: list[Pipe] = []
+        self._last: list[dict[str, Books]] = []
+        self._lock = threading.Lock()
+
+    def start(self) -> Workers:
+        """Start the processes; returns when every one accepts connections. Raises BadInput if one cannot."""
+        context = multiprocessing.get_context("spawn")
+        for number in range(self._count):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_run, args=(self._job, theirs), name=f"onpaper worker {number}", daemon=True
+            )
+            process.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._processes.append(process)
+        try:
+            for pipe in self._pipes:
+                self._receive(pipe, READY_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop the processes and keep what their journals held. Stopping twice is harmless."""
+        with self._lock:
+            for pipe in self._pipes:
+                try:
+                    pipe.send(("stop",))
+                    self._last.append(self._receive(pipe, ANSWER_SECONDS))
+                except (OSError, EOFError, BadInput):
+                    pass  # it is gone already
+                pipe.close()
+            self._pipes.clear()
+            for process in self._processes:
+                process.join(5)
+                if process.is_alive():
+                    process.terminate()
+            self._processes.clear()
+        self._reserved.close()
+
+    def __enter__(self) -> Workers:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # ---- the interface of Sessions ----
+
+    @property
+    def default(self) -> Session:
+        return self[DEFAULT]
+
+    def __iter__(self) -> Iterator[Session]:
+        books = self._books()
+        return iter([self._session(name, books) for name in self._keys])
+
+    def __getitem__(self, name: str) -> Session:
+        if name not in self._keys:
+            raise BadInput(f"there is no session {name!r}{nearest(name, self._keys)}")
+        return self._session(name, self._books())
+
+    def play(self, name: str, said: Mapping[str, Any], keys: Iterable[str] = ()) -> Session:
+        """Give a session another script, in every worker. Raises BadInput."""
+        answer_for(said)
+        wanted = frozenset(keys)
+        self._tell("play", name, dict(said), wanted)
+        self._keys[name] = wanted or self._keys.get(name, frozenset())
+        return self[name]
+
+    def drop(self, name: str) -> None:
+        self._tell("drop", name)
+        self._keys.pop(name, None)
+
+    def reset(self) -> None:
+        self._tell("reset")
+        self._keys = {DEFAULT: frozenset()}
+
+    def clear(self, name: str) -> None:
+        """Clear the journal of a session in every worker."""
+        self._tell("clear", name)
+
+    def open_connections(self) -> int:
+        return sum(self._tell("open"))
+
+    # ---- how ----
+
+    def _tell(self, *command: Any) -> list[Any]:
+        """Send a command to every worker and wait for every answer."""
+        with self._lock:
+            for pipe in self._pipes:
+                pipe.send(command)
+            answers = []
+            failure: BadInput | None = None
+            for pipe in self._pipes:
+                try:
+                    answers.append(self._receive(pipe, ANSWER_SECONDS))
+                except BadInput as error:
+                    failure = error
+            if failure is not None:
+                raise failure
+            return answers
+
+    def _books(self) -> list[dict[str, Books]]:
+        return self._tell("read") if self._pipes else self._last
+
+    def _session(self, name: str, books: list[dict[str, Books]]) -> Session:
+        url = self.url if name == DEFAULT else f"{self.url}/_session/{name}"
+        held = [book[name] for book in books if name in book]
+        journal = MergedJournal(held, lambda: self.clear(name))
+        return Session(name, url, _elsewhere, journal, self._keys.get(name, ()))
+
+    @staticmethod
+    def _receive(pipe: Pipe, seconds: float) -> Any:
+        if not pipe.poll(seconds):
+            raise BadInput(f"a worker did not answer in {seconds:g} s")
+        try:
+            kind, value = pipe.recv()
+        except EOFError:
+            raise BadInput("a worker ended unexpectedly; see its message above") from None
+        if kind == "failed":
+            raise BadInput(value)
+        return value
+
+
+class MergedJournal(Journal):
+    """The journals of all workers at one moment, in the order of time; connections are numbered anew."""
+
+    def __init__(self, books: list[Books], clear: Any) -> None:
+        super().__init__()
+        self._clear = clear
+        merged: list[Entry] = []
+        for number, book in enumerate(books):
+            self.total += book.total
+            self.dropped += book.dropped
+            self.connections += book.connections
+            self.counts.merge(book.counts)
+            self.refusals.extend(book.refusals)
+            for entry in book.entries:
+                entry.connection = (entry.connection - 1) * len(books) + number + 1
+                merged.append(entry)
+        self._entries.extend(sorted(merged, key=lambda entry: entry.started))
+
+    def clear(self) -> None:
+        self._clear()
+        super().clear()
+
+
+def _elsewhere(request: Request) -> Script:
+    raise LookupError("the workers answer, not the parent")
+
+
+# ---- in the worker ----
+
+
+def _run(job: Job, pipe: Pipe) -> None:
+    """The body of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops us, also after Ctrl-C
+    loop = new_event_loop()
+    try:
+        loop.run_until_complete(_Worker(job, pipe).run())
+    finally:
+        loop.close()
+
+
+class _Worker:
+    def __init__(self, job: Job, pipe: Pipe) -> None:
+        self._job = job
+        self._pipe = pipe
+
+    async def run(self) -> None:
+        job = self._job
+        try:
+            tls = _context(job)
+            listening = listen(job.host, job.port, allow_remote=job.allow_remote, share=True)
+            self._server = Server(answer_for(job.said), limits=job.limits, listening=listening, tls=tls)
+            file = self._file = JournalFile(job.journal_file) if job.journal_file else None
+            self._sessions = Sessions(
+                self._server.url,
+                self._server.answer,
+                self._server.journal,
+                attach=file.attach if file else None,
+            )
+            self._server.route = self._route
+            await self._server.start()
+        except BadInput as error:
+            self._pipe.send(("failed", str(error)))
+            return
+        loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        loop.add_reader(self._pipe.fileno(), self._command)
+        self._pipe.send(("ready", None))
+        await self._stopped.wait()
+
+    def _route(self, request: Request) -> tuple[Answer, Journal, Request]:
+        if request.target.startswith(PREFIX):
+            return _misdirected, Journal(exchanges=1), request
+        return self._sessions.route(request)
+
+    def _command(self) -> None:
+        """A command of the parent has come, or the parent is gone."""
+        try:
+            name, *arguments = self._pipe.recv()
+        except (EOFError, OSError):
+            name, arguments = "stop", []
+        if name == "stop":
+            asyncio.get_running_loop().remove_reader(self._pipe.fileno())
+            self._stopping = asyncio.ensure_future(self._stop())
+            return
+        try:
+            answer = ("done", getattr(self, f"_do_{name}")(*arguments))
+        except BadInput as error:
+            answer = ("failed", str(error))
+        self._pipe.send(answer)
+
+    async def _stop(self) -> None:
+        await self._server.stop()
+        if self._file is not None:
+            self._file.close()
+        with contextlib.suppress(OSError):  # the parent is gone
+            self._pipe.send(("done", self._do_read()))
+        self._stopped.set()
+
+    def _do_play(self, name: str, said: dict[str, Any], keys: frozenset[str]) -> None:
+        self._sessions.play(name, said, keys)
+
+    def _do_drop(self, name: str) -> None:
+        self._sessions.drop(name)
+
+    def _do_reset(self) -> None:
+        self._sessions.reset()
+
+    def _do_clear(self, name: str) -> None:
+        self._sessions[name].journal.clear()
+
+    def _do_open(self) -> int:
+        return self._server.open_connections
+
+    def _do_read(self) -> dict[str, Books]:
+        return {
+            session.name: Books(
+                session.journal.total,
+                session.journal.dropped,
+                session.journal.connections,
+                session.journal.counts,
+                list(session.journal),
+                list(session.journal.refusals),
+            )
+            for session in self._sessions
+        }
+
+
+def _context(job: Job) -> ssl.SSLContext | None:
+    from onpaper.gateway.tls import server_context
+
+    if job.certificate is None or job.key is None:
+        return None
+    return server_context(job.certificate, job.key)
+
+
+def _misdirected(request: Request) -> Script:
+    return refusal(
+        421,
+        "with several workers the admin endpoint has a port of its own; see what was printed at the start",
+    )
