@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from onpaper.contract import Contract, Violation
-from onpaper.errors import nearest
+from onpaper.contract import Contract
 from onpaper.exchange import Request, header_values
 from onpaper.mock import Mock, Say, Trouble
+from onpaper.refusal import Refusal, refusal
 from onpaper.script import Script, Write
 from onpaper.shape import shape
+from onpaper.upstream import Upstream
 from onpaper.wire.dialect import Asked, Speaker, compact
 from onpaper.wire.template import fill
 
@@ -31,7 +32,9 @@ class Provider:
     """A provider played by the gateway; call it with a request to get the script of its answer.
 
     `key` is the one right key (None: any that is not empty). `faults` turns a mock's list of faults into changes of
-    the script. Safe to call from several threads.
+    the script. `upstream` is the contract behind a gateway, and `drop_params` whether the gateway drops what that one
+    does not take instead of refusing it; BadInput when the gateway's contract does not know the upstream. Safe to
+    call from several threads.
     """
 
     def __init__(
@@ -42,6 +45,8 @@ class Provider:
         strict: bool = True,
         key: str | None = None,
         models: Sequence[str] = (),
+        upstream: Contract | None = None,
+        drop_params: bool = False,
         faults: Callable[[Script, Sequence[Mapping[str, Any]]], Script] | None = None,
     ) -> None:
         self.contract = contract
@@ -49,6 +54,7 @@ class Provider:
         self.strict = strict
         self.key = key
         self.models = tuple(models) or self.mock.models or MODELS
+        self.upstream = None if upstream is None else Upstream(contract, upstream, drop_params)
         self._faults = faults
         self._given = [0] * len(self.mock.replies)
         self._number = 0
@@ -78,8 +84,8 @@ class Provider:
         """`chat` or `models`, or None for a path or method that the provider does not serve."""
         path = request.path.rstrip("/") or "/"
         chat, models = self.contract.get("endpoint.chat", "/chat/completions"), self.contract.get("endpoint.models", "/models")
-        prefixes = {self.contract.get("endpoint.prefix", ""), "", "/v1"}
-        if request.method == "POST" and (path in {p + chat for p in prefixes} or self._deployment(path, chat)):
+        prefixes = {*self._prefixes(path), "", "/v1"}
+        if request.method == "POST" and path in {p + chat for p in prefixes}:
             return "chat"
         if request.method in ("GET", "HEAD") and self.contract.get("models.list") is not None:
             also = self.contract.get("models.also", {})
@@ -92,17 +98,21 @@ class Provider:
         requests = (Request(method, path) for method in ("GET", "POST"))
         return any(self.kind_of(request) is not None for request in requests)
 
-    def _deployment(self, path: str, chat: str) -> bool:
-        """Whether a path matches a prefix with a variable part, such as `/openai/deployments/{model}`."""
-        parts = (self.contract.get("endpoint.prefix", "") + chat).split("/")
+    def _prefixes(self, path: str) -> list[str]:
+        """The prefixes that the provider serves, those with a variable part as they are in this path."""
+        prefixes = [self.contract.get("endpoint.prefix", ""), *self.contract.get("endpoint.also", ())]
         given = path.split("/")
-        return len(parts) == len(given) and all(
-            part == other or (part.startswith("{") and other) for part, other in zip(parts, given, strict=True)
-        )
+        found = []
+        for prefix in prefixes:
+            parts = prefix.split("/")
+            pairs = zip(parts, given, strict=False)
+            found.append("/".join(other if part.startswith("{") and other else part for part, other in pairs))
+        return found
 
     def _list_models(self, speaker: Speaker, request: Request) -> Script:
         models = self.contract.get("models", {})
         path = request.path.rstrip("/")
+        named = {"first": self.models[0], "last": self.models[-1]}
         entries = [fill(models.get("entry", {"id": "{model}"}), speaker.values | {"model": m}) for m in self.models]
         template = models.get("also", {}).get(path)
         listing = self.contract.get("endpoint.models", "/models")
@@ -111,12 +121,12 @@ class Provider:
             if one == "missing":
                 return self._refuse(speaker, "unknown_path", method=request.method, path=request.path)
             if one == "list":
-                return self._listing(speaker, fill(models.get("list", {}), {"entries": entries}))
+                return self._listing(speaker, fill(models.get("list", {}), named | {"entries": entries}))
             if wanted not in self.models:
                 return self._refuse(speaker, "unknown_model", model=wanted, param="model")
             value: Any = entries[self.models.index(wanted)]
         else:
-            value = fill(template or models.get("list", {}), {"entries": entries})
+            value = fill(template or models.get("list", {}), named | {"entries": entries})
         return self._listing(speaker, value)
 
     def _listing(self, speaker: Speaker, value: Any) -> Script:
@@ -144,44 +154,31 @@ class Provider:
         if not given:
             return self._refuse(speaker, "missing_key")
         if self.key is not None and given != self.key:
-            return self._refuse(speaker, "wrong_key", key=f"{given[:3]}{'*' * 8}")
+            return self._refuse(speaker, "wrong_key", key=f"{given[:3]}{'*' * 8}", key_end=given[-4:])
         return None
 
-    def _check_body(self, speaker: Speaker, body: Any) -> Script | None:
-        for violation in sorted(self.contract.violations(body), key=_refusal_order):
-            if violation.situation == "unknown_parameter":
-                nested = "/" in violation.pointer[1:]
-                policy = self.contract.get("body.unknown_nested") if nested else None
-                if (policy or self.contract.get("body.unknown", "refuse")) != "refuse":
-                    continue
-            elif self._tolerates(violation):
-                continue
-            name = violation.param.rpartition(".")[2]
-            return self._refuse(
-                speaker,
-                self._situation(violation),
-                param=violation.param,
-                value=_shown(violation.value),
-                json_value=violation.value,
-                reason=violation.message,
-                limit=violation.limit,
-                nearest=nearest(name, self.contract.keys).partition("'")[2].partition("'")[0] or "stop",
-            )
-        return None
+    def _check_body(self, speaker: Speaker, request: Request, body: Any) -> Script | None:
+        """The refusal of a body, if it is refused: the provider's own, or its upstream's in its envelope."""
+        if self.upstream is None:
+            header_name = self.contract.get("body.unknown_header")
+            policy = (request.header(header_name) or "").strip().lower() if header_name else ""
+            refused = refusal(self.contract, body, policy)
+            return None if refused is None else self._refuse(speaker, refused.situation, **refused.quoted)
+        own = self.upstream.refusal(body) or self._missing(body)
+        if own is not None:
+            return self._refuse(speaker, own.situation, **own.quoted)
+        behind = self.upstream.refused(body)
+        if behind is None:
+            return None
+        trouble, quoted = self.upstream.relayed(Trouble(behind.situation), speaker.asked, behind.quoted)
+        status, headers, raw = speaker.trouble(trouble, **quoted)
+        return Script(status, headers, (Write(raw),), transfer="length")
 
-    def _tolerates(self, violation: Violation) -> bool:
-        """Whether a value outside its range or type is taken all the same: `clamp` means its range only."""
-        policy = self.contract.get("body.values", "refuse")
-        if violation.situation in ("above_maximum", "below_minimum"):
-            return policy in ("clamp", "ignore")
-        return policy == "ignore" and violation.situation != "missing_parameter"
-
-    def _situation(self, violation: Violation) -> str:
-        """The situation of the contract that a violation is: the closest one that it has words for."""
-        missing = violation.situation == "missing_parameter"
-        if missing and violation.param == "model" and self.contract.get("errors.missing_model"):
-            return "missing_model"
-        return violation.situation if self.contract.get(f"errors.{violation.situation}") else "invalid_value"
+    def _missing(self, body: Any) -> Refusal | None:
+        """A gateway looks itself for what it needs to choose an upstream; all else it passes on."""
+        refused = refusal(self.contract, body)
+        missing = refused is not None and refused.situation.startswith("missing_")
+        return refused if missing else None
 
     # ---- the chat call -------------------------------------------------------------------------------------------
 
@@ -194,7 +191,7 @@ class Provider:
         if self.strict:
             if body is None:
                 return self._refuse(speaker, "malformed_json")
-            refused = self._check_body(speaker, body)
+            refused = self._check_body(speaker, request, body)
             if refused is not None:
                 return refused
             named = body.get("model") if isinstance(body, dict) else None
@@ -204,10 +201,18 @@ class Provider:
         if say is None:
             return self._no_match(speaker, request, body)
         say = shape(say, body if isinstance(body, dict) else {}, self.contract)
-        script = speaker.script(say)
+        script = self._relayed(speaker, say) or speaker.script(say)
         if say.faults and self._faults is not None:
             script = self._faults(script, say.faults)
         return script
+
+    def _relayed(self, speaker: Speaker, say: Say) -> Script | None:
+        """An error of the mock, when it comes from behind a gateway and is the whole answer."""
+        if self.upstream is None or say.error is None or not say.error.situation or say.error.pieces is not None:
+            return None
+        trouble, quoted = self.upstream.relayed(say.error, speaker.asked, {})
+        status, headers, raw = speaker.trouble(trouble, **quoted)
+        return Script(status, (*headers, *say.headers.items()), (Write(raw),), transfer="length")
 
     def _next(self, request: Request, body: Mapping[str, Any]) -> Say | None:
         """The reply whose turn it is: the first that matches and has not been given often enough, or the last match."""
@@ -258,19 +263,9 @@ def asked(body: Any, number: int, contract: Contract) -> Asked:
         model=body["model"] if isinstance(body.get("model"), str) else "",
         stream=streams is True,
         usage=isinstance(options, dict) and options.get("include_usage") is True,
+        continuous=isinstance(options, dict) and options.get("continuous_usage_stats") is True,
         obfuscated=not isinstance(options, dict) or options.get("include_obfuscation") is not False,
         named_tool=isinstance(body.get("tool_choice"), dict),
         choices=choices if counted else 1,
         number=number,
     )
-
-
-def _refusal_order(violation: Violation) -> tuple[int, str]:
-    """Providers look for missing keys first, then for unknown ones, then at values."""
-    order = {"missing_parameter": 0, "unknown_parameter": 1}
-    return order.get(violation.situation, 2), violation.pointer
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-

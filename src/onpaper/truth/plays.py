@@ -35,11 +35,20 @@ SAYS: dict[str, Say] = {
     "reasoning": Say(reasoning=("So", ", "), text=("Hel", "lo")),
     "reasoning and tool": Say(reasoning=("So", ", "), tool_calls=(ADD,)),
     "reasoning, text and tool": Say(reasoning=("So", ", "), text=("Let ", "me"), tool_calls=(ADD,)),
+    "reasoning alone": Say(reasoning=("So", ", ")),
+    "reasoning cut short": Say(reasoning=("So", ", "), finish="length"),
+    "tool cut short": Say(tool_calls=(Call("add", ('{"a":',)),), finish="length"),
     "no usage": Say(text=("Hel", "lo"), usage=None),
     "error in a stream": Say(text=("Hel", "lo"), error=Trouble("server_error", pieces=1)),
     "error at the start of a stream": Say(text=("Hel", "lo"), error=Trouble("server_error", pieces=0)),
 }
 
+STREAMED: tuple[dict[str, Any], ...] = (
+    {"stream": False},
+    {"stream": True},
+    {"stream": True, "stream_options": {"include_usage": True}},
+    {"stream": True, "stream_options": {"include_usage": True, "continuous_usage_stats": True}},
+)
 ASKED: tuple[dict[str, Any], ...] = (
     {},
     {"n": 2},
@@ -78,7 +87,7 @@ def _replies(contract: Contract) -> Iterator[Exchange]:
         provider = Provider(contract, Mock("truth", "", (say,)), strict=False)
         for model in provider.models[:2]:
             for extra in ASKED if model == provider.models[0] else ({},):
-                for streamed in ({"stream": False}, {"stream": True}, {"stream": True, "stream_options": {"include_usage": True}}):
+                for streamed in STREAMED:
                     body = {"model": model, "messages": [{"role": "user", "content": "hi"}], **extra, **streamed}
                     yield answered(provider, request(contract, body))
 

@@ -41,8 +41,14 @@ def read_folder(folder: Path) -> dict[str, list[Recording]]:
 
 
 def of(contract: Contract, recordings: Mapping[str, list[Recording]]) -> list[Recording]:
-    """The recordings of a contract's provider, under its own name and its aliases."""
-    return [one for name in (contract.name, *contract.data.get("aliases", ())) for one in recordings.get(name, ())]
+    """The recordings of a contract's provider, under its own name and its aliases, of the paths that it serves."""
+    names = (contract.name, *contract.data.get("aliases", ()))
+    return [one for name in names for one in recordings.get(name, ()) if _serves(contract, one.exchange.request.path)]
+
+
+def _serves(contract: Contract, path: str) -> bool:
+    ends = (contract.get("endpoint.chat", "/chat/completions"), contract.get("endpoint.models", "/models"))
+    return not path or path.endswith(ends)
 
 
 def _cassettes(folder: Path) -> list[Recording]:

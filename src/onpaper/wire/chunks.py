@@ -28,6 +28,8 @@ def chunks(voice: Voice, say: Say) -> list[Any]:
     for number, part in enumerate(parts):
         out.append(fill(_template(voice, part), voice.values | _fresh(voice) | part.values | _counted(voice, say, part, number, parts)))
     out += _after(voice, say)
+    if out and "tail" in contract.get("stream", {}):
+        out[-1] = out[-1] | fill(contract.get("stream.tail"), voice.values)
     return out
 
 
@@ -65,6 +67,8 @@ def usage_places(voice: Voice) -> tuple[str, ...]:
     when = usage.get("when", "asked")
     if when == "never":
         return ()
+    if voice.asked.continuous and usage.get("continuous"):
+        return ("every", *at)
     if when == "always" or voice.asked.usage:
         return at
     return tuple(usage.get("unasked", ()))

@@ -44,6 +44,7 @@ def _values(
     message = trouble.message if trouble.message is not None else situation.get("message", "")
     members = {
         "status": status,
+        "status_text": str(status),
         "message": fill(message, values),
         "type": trouble.type or fill(situation.get("type", "{null}"), values),
         "code": trouble.code if trouble.code is not None else fill(situation.get("code", "{null}"), values),

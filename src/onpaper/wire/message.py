@@ -43,6 +43,8 @@ def message(voice: Voice, say: Say) -> Any:
         text = [*parts, fill(contract.get("reply.text_part", TEXT_PART), {"text": text})] if text else parts
     if not text and say.tool_calls:
         text = NOTHING[contract.get("reply.content_with_tools", "null")]
+    elif not text and not refusal:
+        text = NOTHING[contract.get("reply.no_content", "empty")]
     elif refusal and not in_text:
         text = None
     elif contract.get("reply.content_as") == "object":
@@ -54,6 +56,7 @@ def message(voice: Voice, say: Say) -> Any:
         "tool_calls": [whole_call(voice, call, number) for number, call in enumerate(say.tool_calls)]
         or {"null": None, "empty": [], "missing": ABSENT}[contract.get("reply.no_tools", "missing")],
     }
+    values["thought"] = reasoning or None
     return fill(contract.get("reply.message", {}), voice.values | values)
 
 

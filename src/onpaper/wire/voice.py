@@ -29,6 +29,7 @@ class Asked:
     stream: bool = False
     usage: bool = False
     obfuscated: bool = True
+    continuous: bool = False
     named_tool: bool = False
     choices: int = 1
     number: int = 1

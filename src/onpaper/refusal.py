@@ -1,0 +1,127 @@
+"""What a strict provider refuses in a request body: the situation of its contract, and what its words may quote.
+
+No I/O and no bytes: `onpaper.wire.complaint` puts a refusal into the provider's words.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from onpaper.contract import Contract, Violation
+
+TYPES = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object", type(None): "null"}
+"""What Go's JSON decoder calls the types, as servers written in it quote them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A situation of the contract, and the values that its message and envelope may quote."""
+
+    situation: str
+    quoted: Mapping[str, Any] = field(default_factory=dict)
+
+
+def refusal(contract: Contract, body: Any, policy: str = "") -> Refusal | None:
+    """The first thing that the provider refuses in a body, or None when it takes it.
+
+    `policy` is what the request says about unknown keys where the provider lets it (`drop`, `pass-through`).
+    """
+    for violation in sorted(contract.violations(body), key=_order):
+        if violation.situation == "unknown_parameter":
+            if _unknown(contract, violation, policy) != "refuse":
+                continue
+        elif _tolerates(contract, violation):
+            continue
+        return Refusal(_situation(contract, violation), quotes(contract, violation, body))
+    return None
+
+
+def _order(violation: Violation) -> tuple[int, str]:
+    """Providers look for missing keys first, then for unknown ones, then at values."""
+    order = {"missing_parameter": 0, "unsupported_parameter": 1, "unknown_parameter": 1}
+    return order.get(violation.situation, 2), violation.pointer
+
+
+def _unknown(contract: Contract, violation: Violation, policy: str) -> str:
+    nested = _is_nested(violation)
+    if not nested and contract.get("body.unknown_header") and policy in ("drop", "pass-through"):
+        return "ignore"
+    own = contract.get("body.unknown_nested") if nested else None
+    return str(own or contract.get("body.unknown", "refuse"))
+
+
+def _is_nested(violation: Violation) -> bool:
+    return "/" in violation.pointer[1:]
+
+
+def _tolerates(contract: Contract, violation: Violation) -> bool:
+    """Whether a value outside its range or type is taken all the same: `clamp` means its range only."""
+    policy = contract.get("body.values", "refuse")
+    if violation.situation in ("above_maximum", "below_minimum"):
+        return policy in ("clamp", "ignore")
+    return policy == "ignore" and violation.situation not in ("missing_parameter", "unsupported_parameter")
+
+
+def _situation(contract: Contract, violation: Violation) -> str:
+    """The situation of the contract that a violation is: the closest one that it has words for."""
+    finer = violation.situation
+    if finer == "missing_parameter" and violation.param == "model":
+        finer = "missing_model"
+    elif finer == "unknown_parameter" and _is_nested(violation):
+        finer = "unknown_nested"
+    elif finer == "invalid_value" and violation.value == []:
+        finer = "empty_array"
+    for situation in (finer, violation.situation):
+        if contract.get(f"errors.{situation}"):
+            return situation
+    return "invalid_value"
+
+
+def quotes(contract: Contract, violation: Violation, body: Any) -> dict[str, Any]:
+    """What a provider's words may quote of a violation; the names are those of the placeholders in a contract."""
+    where = _parts(violation.param)
+    name = str(where[-1]) if where else ""
+    return {
+        "param": violation.param,
+        "name": name,
+        "inside": ".".join(str(part) for part in where[:-1]) or None,
+        "at_inside": f" at '{_dotted(where[:-1])}'" if where[:-1] else "",
+        "loc": ["body", *where],
+        "role": _role(where, body),
+        "camel": re.sub(r"_(\w)", lambda found: found[1].upper(), name),
+        "value": violation.value if isinstance(violation.value, str) else json.dumps(violation.value, ensure_ascii=False),
+        "json_value": violation.value,
+        "json_type": TYPES.get(type(violation.value), "object"),
+        "json_body": body,
+        "members": len(body) if isinstance(body, dict) else 0,
+        "reason": violation.message,
+        "limit": violation.limit,
+        "hint": _hint(name, contract),
+        "column": len(json.dumps(body, ensure_ascii=False)),
+    }
+
+
+def _parts(param: str) -> list[str | int]:
+    """`messages[2].name` as `["messages", 2, "name"]`."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"[.\[\]]+", param) if part]
+
+
+def _dotted(parts: list[str | int]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+
+
+def _role(where: list[str | int], body: Any) -> str:
+    try:
+        return str(body["messages"][where[1]]["role"]) if where[0] == "messages" else ""
+    except (LookupError, TypeError):
+        return ""
+
+
+def _hint(name: str, contract: Contract) -> str:
+    close = difflib.get_close_matches(name, sorted(contract.keys), n=1)
+    return f", did you mean '{close[0]}'?" if close else ""
