@@ -17,7 +17,7 @@ from typing import Any, Literal
 from onpaper.contract import Contract
 from onpaper.suite.play import Play
 
-Kind = Literal["request", "reply", "backend"]
+Kind = Literal["request", "reply", "backend", "property"]
 Level = Literal["must", "should"]
 
 INTERFACE = "https://github.com/fluxions-ai/vui/pull/18"
@@ -82,18 +82,33 @@ def clause(
 
     def register(judge: Callable[..., Any]) -> Callable[..., Any]:
         rule, _, fix = inspect.cleandoc(judge.__doc__ or "").partition("\n\n")
-        if name in _REGISTER:
-            raise ValueError(f"two clauses are called {name}")
         if not rule:
             raise ValueError(f"clause {name} has no rule: its docstring is the rule")
         of_contract = cases if callable(cases) else lambda _: tuple(cases)
-        _REGISTER[name] = Clause(
-            name, kind, level, " ".join(rule.split()), fix.strip(), why, source, tuple(covers), of_contract, judge,
-            policy, protocol,
-        )  # fmt: skip
+        enter(name, kind, level, " ".join(rule.split()), fix.strip(), why, source, covers, of_contract, judge, policy, protocol)
         return judge
 
     return register
+
+
+def enter(
+    name: str,
+    kind: Kind,
+    level: Level,
+    rule: str,
+    fix: str,
+    why: str,
+    source: str,
+    covers: Sequence[int],
+    cases: Callable[[Contract], tuple[Any, ...]],
+    judge: Callable[..., Any],
+    policy: bool = False,
+    protocol: str | None = None,
+) -> None:
+    """Enter a clause into the register. Raises ValueError when its name is taken."""
+    if name in _REGISTER:
+        raise ValueError(f"two clauses are called {name}")
+    _REGISTER[name] = Clause(name, kind, level, rule, fix, why, source, tuple(covers), cases, judge, policy, protocol)
 
 
 @lru_cache(maxsize=1)

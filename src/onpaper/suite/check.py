@@ -1,9 +1,11 @@
-"""A whole run over several backends: each in a process of its own, since one core judges only one at a time."""
+"""A whole run over several backends, in several processes."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import queue as queues
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -12,7 +14,7 @@ from typing import Any
 
 from onpaper.contract import Contract
 from onpaper.suite.declaration import Declared
-from onpaper.suite.judge import Judge, Item, plan, stale_failures
+from onpaper.suite.judge import Item, Judge, plan, stale_failures
 from onpaper.suite.verdict import Verdict
 
 
@@ -21,48 +23,56 @@ def check(
 ) -> list[Verdict]:
     """Judge backends; `advance` is called with the id of each item that is done.
 
-    `jobs` limits the processes: by default two for each core, since much of a run is waiting for time-outs, and at
-    most one for each backend. Raises BadInput.
+    The work is cut in two for each backend, single cases and properties. `jobs` limits the processes: by default two
+    for each core, since much of a run is waiting for time-outs; 1 stays in this process. Raises BadInput.
     """
-    jobs = min(jobs or 2 * (os.cpu_count() or 1), len(backends))
+    halves = [(declared, half) for declared in backends for half in HALVES if _items(declared, patterns, half)]
+    jobs = min(jobs or 2 * (os.cpu_count() or 1), len(halves))
     if jobs <= 1:
-        return [one for declared in backends for one in judged(declared, patterns, advance)]
+        found = [list(judged(declared, patterns, half, advance)) for declared, half in halves]
+    else:
+        found = _in_processes(halves, tuple(patterns), advance, jobs)
+    verdicts = [verdict for row in found for verdict in row]
+    for declared in backends:
+        own = [one for one in verdicts if one.backend == declared.name]
+        verdicts += stale_failures(declared, own, complete=not patterns)
+    return verdicts
+
+
+HALVES = ("cases", "properties")
+
+
+def _items(declared: Declared, patterns: Sequence[str], half: str) -> list[Item]:
+    return [item for item in plan(declared, patterns) if (item.clause.kind == "property") == (half == "properties")]
+
+
+def _in_processes(
+    halves: Sequence[tuple[Declared, str]], patterns: tuple[str, ...], advance: Callable[[str], Any], jobs: int
+) -> list[list[Verdict]]:
     context = get_context("spawn")
-    queue = context.Manager().Queue()
-    rows: list[list[Verdict]] = []
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        work = [pool.submit(_in_process, _packed(declared), tuple(patterns), queue) for declared in backends]
-        waiting = set(work)
-        while waiting:
+    with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        queue = manager.Queue()
+        work = [pool.submit(_in_process, _packed(declared), patterns, half, queue) for declared, half in halves]
+        while not all(one.done() for one in work):
             _drain(queue, advance)
-            waiting = {one for one in waiting if not one.done()}
         _drain(queue, advance)
-        rows = [one.result() for one in work]
-    return [verdict for row in rows for verdict in row]
+        return [one.result() for one in work]
 
 
 def _drain(queue: Any, advance: Callable[[str], Any]) -> None:
-    import queue as queues
-
-    while True:
-        try:
+    with contextlib.suppress(queues.Empty):
+        while True:
             advance(queue.get(timeout=0.05))
-        except queues.Empty:
-            return
 
 
-def judged(declared: Declared, patterns: Sequence[str], advance: Callable[[str], Any]) -> Iterator[Verdict]:
-    """The verdicts of one backend, in this process."""
+def judged(declared: Declared, patterns: Sequence[str], half: str, advance: Callable[[str], Any]) -> Iterator[Verdict]:
+    """The verdicts of one half of the work on one backend, in this process."""
     quiet()
-    items: list[Item] = plan(declared, patterns)
-    verdicts = []
     with Judge() as judge:
         judge.stage(declared)
-        for item in items:
-            verdicts.append(judge.verdict(item))
+        for item in _items(declared, patterns, half):
+            yield judge.verdict(item)
             advance(item.id)
-            yield verdicts[-1]
-    yield from stale_failures(declared, verdicts, complete=not patterns)
 
 
 def quiet() -> None:
@@ -75,6 +85,6 @@ def _packed(declared: Declared) -> dict[str, Any]:
     return fields | {"contract": str(declared.contract.path)}
 
 
-def _in_process(packed: dict[str, Any], patterns: tuple[str, ...], queue: Any) -> list[Verdict]:
+def _in_process(packed: dict[str, Any], patterns: tuple[str, ...], half: str, queue: Any) -> list[Verdict]:
     declared = Declared(**packed | {"contract": Contract.read(Path(packed["contract"]))})
-    return list(judged(declared, patterns, queue.put))
+    return list(judged(declared, patterns, half, queue.put))

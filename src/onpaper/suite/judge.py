@@ -150,7 +150,9 @@ class Judge:
         stage = self.stage(declared)
         if isinstance(item.case, Play) and item.case.source == "mock":
             _speaks(item.case, declared)
-        if clause.kind == "request":
+        if clause.kind == "property":
+            clause.judge(stage, item.case)
+        elif clause.kind == "request":
             self._hall.drive(_judge_requests(stage, item), CASE_SECONDS)
         else:
             self._hall.drive(_call(clause, stage, item.case), CASE_SECONDS)
@@ -206,7 +208,7 @@ def _judge_exchanges(clause: Clause, pairs: Iterable[tuple[Exchange, View]]) -> 
 def judge_exchange(exchange: Exchange, view: View, subject: str, case: str) -> Iterator[Verdict]:
     """The verdicts of every clause that judges one exchange: requests and replies. Nothing is driven."""
     for clause in register().values():
-        if clause.kind == "backend" or (clause.kind == "request" and exchange.provoked):
+        if clause.kind in ("backend", "property") or (clause.kind == "request" and exchange.provoked):
             continue
         outcome, message = "kept", ""
         try:

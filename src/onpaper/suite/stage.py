@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -212,6 +212,23 @@ class Stage:
         run.exchanges = list(server.journal)
         run.connections = server.journal.connections
 
+    @contextlib.contextmanager
+    def subject(self) -> Iterator[tuple[Any, Callable[[Coroutine[Any, Any, Any]], Any]]]:
+        """The backend as properties judge it, on a gateway of its own, and what runs a coroutine where it lives.
+
+        For a thread of its own: Hypothesis calls its tests synchronously.
+        """
+        from onpaper.answer import Provider
+        from onpaper.strategies.subject import Subject
+
+        with self.hall.gateway(Provider(self.contract, strict=False)) as server, guarded(self._env(server, PLAIN)):
+
+            def make(**kwargs: Any) -> Any:
+                return self._make(server, Setup(args=tuple(kwargs.items())))
+
+            key = KEY if self.keyed else None
+            yield Subject(make, self.contract, server, key, self.takes), lambda work: self.hall.drive(work, 20)
+
     # ---- controls ------------------------------------------------------------------------------------------------
 
     async def plain_stream(self) -> None:
@@ -243,10 +260,11 @@ class Stage:
 
     def takes(self, method: str, parameter: str) -> bool:
         """Whether a method's signature takes a parameter (unknown signatures take everything)."""
-        if not inspect.isclass(self.factory) or not hasattr(self.factory, method):
+        target = self.factory if not inspect.isclass(self.factory) and method == "__init__" else getattr(self.factory, method, None)
+        if target is None:
             return True
         try:
-            parameters = inspect.signature(getattr(self.factory, method)).parameters
+            parameters = inspect.signature(target).parameters
         except (TypeError, ValueError):
             return True
         return parameter in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
