@@ -263,14 +263,16 @@ def id_constant(exchange: Exchange, view: View) -> None:
 @server("object", source=OPENAI, why="Typed clients dispatch on it.", level="should")
 def object_kind(exchange: Exchange, view: View) -> None:
     """`object` is what the contract says: chat.completion.chunk in a stream, chat.completion in one piece."""
-    template = view.contract.get("stream.chunk") or {}
-    wanted = template.get("object") if isinstance(template, dict) else None
-    if not isinstance(wanted, str):
+    places = ("stream.preamble", "stream.chunk", "stream.last", "stream.repeat_finish", "stream.usage.own")
+    templates = [one for one in (view.contract.get(place) for place in places) if isinstance(one, dict)]
+    wanted = {one["object"] for one in templates if isinstance(one.get("object"), str)}
+    if not wanted:
         raise NotApplicable("the provider does not name the object")
     reply = stream_of(exchange)
     for chunk in chunks(reply):
-        if chunk.get("choices") and chunk.get("object") not in (wanted, None):
-            raise Broken(f"object is {chunk.get('object')!r}; the contract says {wanted!r}", json.dumps(chunk).encode())
+        if chunk.get("choices") and chunk.get("object") not in (*wanted, None):
+            said = " or ".join(sorted(wanted))
+            raise Broken(f"object is {chunk.get('object')!r}; the contract says {said}", json.dumps(chunk).encode())
 
 
 @server("delta", source=OPENAI, why="`delta: null` crashes two of seven clients measured.")
@@ -307,7 +309,7 @@ def tool_arguments(exchange: Exchange, view: View) -> None:
     said = read_reply(exchange, view.contract)
     if not said.tool_calls:
         raise NotApplicable("the reply makes no tool call")
-    if not said.complete or said.finish == view.contract.get("reply.finish.length", "length"):
+    if not said.complete or said.finish is None or said.finish == view.contract.get("reply.finish.length", "length"):
         raise NotApplicable("the reply was cut")
     for call in said.tool_calls:
         try:
@@ -345,7 +347,7 @@ def usage_unasked(exchange: Exchange, view: View) -> None:
         raise NotApplicable("the provider counts without being asked")
     if not asked(exchange):
         raise NotApplicable("the request is not known")
-    if read_reply(exchange, view.contract).usage is not None:
+    if any(chunk.get("usage") for chunk in chunks(answered(exchange))):
         raise Broken("nobody asked for the counts, and the stream has them", answered(exchange).body[-300:])
 
 
