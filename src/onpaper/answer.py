@@ -112,7 +112,7 @@ class Provider:
     def _list_models(self, speaker: Speaker, request: Request) -> Script:
         models = self.contract.get("models", {})
         path = request.path.rstrip("/")
-        named = {"first": self.models[0], "last": self.models[-1]}
+        named = {"first": self.models[0], "last": self.models[-1], "model": self.models[0]}
         entries = [fill(models.get("entry", {"id": "{model}"}), speaker.values | {"model": m}) for m in self.models]
         template = models.get("also", {}).get(path)
         listing = self.contract.get("endpoint.models", "/models")

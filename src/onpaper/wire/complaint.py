@@ -13,6 +13,35 @@ from onpaper.wire.template import fill
 from onpaper.wire.voice import Voice, compact
 
 
+UNQUOTED: dict[str, Any] = {
+    "param": "messages",
+    "name": "messages",
+    "inside": None,
+    "at_inside": "",
+    "loc": ["body", "messages"],
+    "role": "user",
+    "camel": "messages",
+    "value": "null",
+    "json_value": None,
+    "json_type": "null",
+    "json_body": {},
+    "members": 1,
+    "reason": "it is not valid",
+    "limit": 1,
+    "hint": "",
+    "column": 2,
+    "key": "sk-********",
+    "key_end": "****",
+    "method": "POST",
+    "path": "/",
+    "params": "['messages']",
+    "upstream": "openai",
+    "exception": "OpenAIException",
+    "said": "an error of the upstream",
+}
+"""What an error quotes that no request provoked: one that a mock asks for by its situation."""
+
+
 def answer(voice: Voice, trouble: Trouble, quoted: Mapping[str, Any]) -> tuple[int, Headers, bytes]:
     """`(status, headers, body)` of an error before any reply; `quoted` is what its words may quote."""
     contract = voice.contract
@@ -36,15 +65,14 @@ def _values(
     voice: Voice, trouble: Trouble, situation: Mapping[str, Any], quoted: Mapping[str, Any]
 ) -> dict[str, Any]:
     after = 1 if trouble.retry_after is None else trouble.retry_after
-    blank = {"param": trouble.param, "key": "", "value": None, "json_value": None, "reason": "", "limit": None}
-    values = voice.values | blank | {"loc": [], "inside": "", "name": "", "method": "", "path": ""} | quoted
+    values = voice.values | UNQUOTED | {"param": trouble.param or UNQUOTED["param"]} | quoted
     values["retry_after"] = f"{after:g}"
     values["retry_after_date"] = email.utils.formatdate(voice.asked.now + after, usegmt=True)
     status = trouble.status or situation.get("status", 500)
+    values["status"], values["status_text"] = status, str(status)
     message = trouble.message if trouble.message is not None else situation.get("message", "")
     members = {
         "status": status,
-        "status_text": str(status),
         "message": fill(message, values),
         "type": trouble.type or fill(situation.get("type", "{null}"), values),
         "code": trouble.code if trouble.code is not None else fill(situation.get("code", "{null}"), values),

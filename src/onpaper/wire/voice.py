@@ -108,9 +108,17 @@ class Voice:
         """What a tool call's template may quote; `before` is how many blocks of content stand before the calls."""
         sent: Any = arguments
         if self.contract.get("reply.arguments", "text") == "object":
-            sent = json.loads(arguments or "{}")
+            sent = _decoded(arguments)
         call_id = call.id or make_id(self.contract.get("reply.call_id", "call_{hex:8}"), self.rng)
         return {"index": number, "block": number + before, "id": call_id, "name": call.name, "arguments": sent}
+
+
+def _decoded(arguments: str) -> Any:
+    """Arguments as an object; those that were cut short are none, since an object cannot be half sent."""
+    try:
+        return json.loads(arguments or "{}")
+    except ValueError:
+        return {}
 
 
 def _iso(seconds: int) -> str:
