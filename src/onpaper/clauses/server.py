@@ -95,6 +95,12 @@ def read_reply(exchange: Exchange, contract: Contract) -> Reading:
     return reading.read_reply(reply.body, contract.usage_paths)
 
 
+def templates(contract: Contract) -> list[dict[str, Any]]:
+    """The chunks of a stream as the contract writes them, but for the one that carries only counts."""
+    places = ("stream.preamble", "stream.chunk", "stream.last", "stream.repeat_finish")
+    return [one for one in (contract.get(place) for place in places) if isinstance(one, dict)]
+
+
 def choices_of(chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
     choices = chunk.get("choices")
     for choice in choices if isinstance(choices, list) else ():
@@ -253,7 +259,7 @@ def finish_once(exchange: Exchange, view: View) -> None:
 def id_constant(exchange: Exchange, view: View) -> None:
     """All chunks of a stream have the same id, unless the contract says otherwise."""
     reply = stream_of(exchange)
-    if view.contract.get("stream.changing_id"):
+    if view.contract.get("stream.changing_id") or any(mentions(one, "other_id") for one in templates(view.contract)):
         raise NotApplicable("the contract says that the ids change")
     found = {chunk["id"] for chunk in chunks(reply) if chunk.get("id")}
     if len(found) > 1:
@@ -263,9 +269,7 @@ def id_constant(exchange: Exchange, view: View) -> None:
 @server("object", source=OPENAI, why="Typed clients dispatch on it.", level="should")
 def object_kind(exchange: Exchange, view: View) -> None:
     """`object` is what the contract says: chat.completion.chunk in a stream, chat.completion in one piece."""
-    places = ("stream.preamble", "stream.chunk", "stream.last", "stream.repeat_finish", "stream.usage.own")
-    templates = [one for one in (view.contract.get(place) for place in places) if isinstance(one, dict)]
-    wanted = {one["object"] for one in templates if isinstance(one.get("object"), str)}
+    wanted = {one["object"] for one in templates(view.contract) if isinstance(one.get("object"), str)}
     if not wanted:
         raise NotApplicable("the provider does not name the object")
     reply = stream_of(exchange)
@@ -347,6 +351,8 @@ def usage_unasked(exchange: Exchange, view: View) -> None:
         raise NotApplicable("the provider counts without being asked")
     if not asked(exchange):
         raise NotApplicable("the request is not known")
+    if any(mentions(one, "prompt") for one in templates(view.contract)):
+        raise NotApplicable("the contract says that the provider counts twice, and once without being asked")
     if any(chunk.get("usage") for chunk in chunks(answered(exchange))):
         raise Broken("nobody asked for the counts, and the stream has them", answered(exchange).body[-300:])
 
