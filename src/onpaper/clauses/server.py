@@ -97,7 +97,7 @@ def read_reply(exchange: Exchange, contract: Contract) -> Reading:
 
 def templates(contract: Contract) -> list[dict[str, Any]]:
     """The chunks of a stream as the contract writes them, but for the one that carries only counts."""
-    places = ("stream.preamble", "stream.chunk", "stream.last", "stream.repeat_finish")
+    places = ("stream.preamble", "stream.first", "stream.chunk", "stream.last", "stream.repeat_finish")
     return [one for one in (contract.get(place) for place in places) if isinstance(one, dict)]
 
 
@@ -351,8 +351,8 @@ def usage_unasked(exchange: Exchange, view: View) -> None:
         raise NotApplicable("the provider counts without being asked")
     if not asked(exchange):
         raise NotApplicable("the request is not known")
-    if any(mentions(one, "prompt") for one in templates(view.contract)):
-        raise NotApplicable("the contract says that the provider counts twice, and once without being asked")
+    if view.contract.get("stream.usage.unasked"):
+        raise NotApplicable("the contract says that the provider counts in one place without being asked")
     if any(chunk.get("usage") for chunk in chunks(answered(exchange))):
         raise Broken("nobody asked for the counts, and the stream has them", answered(exchange).body[-300:])
 
