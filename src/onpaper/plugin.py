@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from onpaper.gateway.fixture import Gateway
+    from onpaper.gateway import Gateway, RespxGateway
 
 ITEMS = "pyproject.toml"
 """The suite's items are collected from this file: `pytest pyproject.toml` runs them alone."""
@@ -75,26 +75,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def gateway() -> Iterator[Gateway]:
     """A fake gateway on a real socket of 127.0.0.1: `gateway.play("cut-mid-event", provider="groq")`.
 
-    A scripted fault that never fired fails the test.
+    A scripted fault that never fired fails the test, and so does a request that could not be answered as scripted.
     """
-    from onpaper.gateway.fixture import Gateway
+    from onpaper.gateway import Gateway
 
-    served = Gateway.start()
-    try:
+    with Gateway() as served:
         yield served
         served.check()
-    finally:
-        served.stop()
 
 
 @pytest.fixture
-def respx_gateway() -> Iterator[Gateway]:
+def respx_gateway() -> Iterator[RespxGateway]:
     """The same gateway without a socket, for httpx clients, through respx."""
     import respx
 
-    from onpaper.gateway.fixture import Gateway
+    from onpaper.gateway import RespxGateway
 
     with respx.mock(assert_all_called=False) as router:
-        served = Gateway.through(router)
+        served = RespxGateway(router)
         yield served
         served.check()

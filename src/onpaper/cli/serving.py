@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import signal
 import sys
-import threading
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,51 +11,75 @@ import typer
 from onpaper.cli import app
 from onpaper.errors import BadInput
 
+Provider = Annotated[str, typer.Option("--as", metavar="PROVIDER", help="The provider to play: a contract's name.")]
+File = Annotated[Path | None, typer.Option(metavar="FILE")]
+
 
 @app.command()
 def serve(
-    provider: Annotated[str, typer.Option("--as", metavar="PROVIDER", help="The provider to play.")] = "openai",
+    provider: Provider = "openai",
     mock: Annotated[str, typer.Option(help="What it says, and how it goes wrong: a mock's name.")] = "hello",
-    port: Annotated[int, typer.Option(help="0 takes a free port.")] = 0,
+    lenient: Annotated[bool, typer.Option("--lenient", help="Answer also what the provider refuses.")] = False,
     key: Annotated[str, typer.Option(help="The one right key; without it any key that is not empty.")] = "",
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free port.")] = 0,
+    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Listen on an address that is not loopback.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
     json_log: Annotated[bool, typer.Option("--json-log", help="Print each exchange as a line of JSON, credentials masked.")] = False,
+    journal: Annotated[str, typer.Option(metavar="FILE", help="Append each exchange to this file, as JSON Lines.")] = "",
+    rpm: Annotated[int | None, typer.Option(help="Requests per minute of each key.")] = None,
+    tpm: Annotated[int | None, typer.Option(help="Tokens per minute of each key.")] = None,
+    no_admin: Annotated[bool, typer.Option("--no-admin", help="No /_onpaper/ endpoint.")] = False,
+    admin_port: Annotated[int, typer.Option(help="Where the admin endpoint is with several workers.")] = 0,
+    admin_host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Another name by which it may be asked.")] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="With a certificate that is made now and thrown away after.")] = False,
+    certificate: File = None,
+    certificate_key: File = None,
+    max_header: Annotated[int, typer.Option(metavar="BYTES")] = 0,
+    max_body: Annotated[int, typer.Option(metavar="BYTES")] = 0,
+    max_connections: Annotated[int, typer.Option(metavar="N")] = 0,
 ) -> None:
-    """Play a provider strictly on 127.0.0.1 until interrupted: it refuses what the real one refuses.
+    """Play a provider strictly until interrupted: it refuses what the real one refuses.
 
-    Prints one line with its root URL.
+    Prints one line with its root URL. Tests in other languages script it and read its journal at /_onpaper/.
     """
-    from onpaper.answer import Provider
-    from onpaper.contract import Contract
-    from onpaper.gateway import CannotListen, ServerThread, faults
-    from onpaper.mock import Mock
+    from onpaper.gateway.serving import Serving, serve
 
-    answer = Provider(Contract.load(provider), Mock.load(mock), strict=True, key=key or None, faults=faults.apply)
-    try:
-        server = ServerThread(answer, port=port)
-    except CannotListen as error:
-        raise BadInput(str(error)) from None
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    with server:
-        print(server.url, flush=True)
-        if json_log:
-            _log(server.journal, stopping)
-        else:
-            while not stopping.wait(3600):
-                pass
+    if bool(certificate) != bool(certificate_key):
+        raise BadInput("--certificate and --certificate-key belong together; give both")
+    play: dict[str, Any] = {"provider": provider, "mock": mock, "strict": not lenient}
+    given = {"key": key or None, "requests_per_minute": rpm, "tokens_per_minute": tpm}
+    play |= {name: value for name, value in given.items() if value is not None}
+    own = (certificate, certificate_key) if certificate and certificate_key else tls
+    serve(
+        Serving(
+            play,
+            host,
+            port,
+            workers,
+            allow_remote=allow_remote,
+            admin=not no_admin,
+            admin_port=admin_port,
+            admin_hosts=frozenset(admin_host or ()),
+            journal_file=journal or ("-" if json_log else None),
+            tls=own,
+            limits=_limits(max_header, max_body, max_connections),
+        ),
+        _announce,
+    )
 
 
-def _log(journal: Any, stopping: threading.Event) -> None:
-    from onpaper.gateway.masking import rows
+def _limits(header: int, body: int, connections: int) -> Any:
+    from onpaper.gateway import Limits
 
-    shown = 0
-    while not stopping.is_set():
-        finished = [entry for entry in journal if not entry.running]
-        new = journal.total - shown
-        ready = finished[-new:] if new else []
-        for row in rows(ready):
-            print(json.dumps(row, ensure_ascii=False), flush=True)
-        shown += len(ready)
-        stopping.wait(0.1)
-    sys.stdout.flush()
+    wanted = {"header_bytes": header, "body_bytes": body, "connections": connections}
+    return Limits(**{name: value for name, value in wanted.items() if value})
+
+
+def _announce(started: Any) -> None:
+    """One line with the root URL, at once, also into a pipe; what else there is to know goes to standard error."""
+    print(started.url, flush=True)
+    if started.admin:
+        print(f"admin endpoint: {started.admin}", file=sys.stderr, flush=True)
+    if started.certificate:
+        print(f"certificate to trust:\n{started.certificate}", file=sys.stderr, flush=True)

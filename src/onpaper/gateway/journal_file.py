@@ -20,13 +20,17 @@ MOST_SECRETS = 10_000
 
 
 class JournalFile:
-    """Appends exchanges to a file, credentials masked; several processes may append to the same one.
+    """Appends exchanges to a file (`-`: standard output), credentials masked; several processes may append to the same one.
 
     A credential seen in one exchange is masked in every later one. The file is readable by its owner only.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        if str(path) == "-":
+            self._file = os.dup(1)
+            self._secrets, self._masker, self.failure = set(), Masker(()), ""
+            return
         try:
             self._file = os.open(
                 self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600
