@@ -9,6 +9,7 @@ LEFT_OUT: dict[int, str] = {
     34: "about writing cassettes: judged when one is saved, and by the tests of onpaper.cassettes",
     35: "about writing cassettes: judged when one is saved, and by the tests of onpaper.cassettes",
     81: "decided otherwise: <think> inside the content is text unless a backend separates it; neither is judged",
+    152: "about the suite: every negative test binds status and words (errors/words-kept, errors/status-kept)",
     172: "which models want no temperature is the application's choice of model, not the wire's",
     173: "about the report: the declared defaults stand in the body that body/whitelist shows",
     174: "make_backend belongs to one project; tested for the reference backends, not for other factories",
