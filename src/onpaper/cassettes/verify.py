@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onpaper.cassettes.cassette import Cassette, CassetteError
 from onpaper.cassettes.redaction import leaks, unlisted
 from onpaper.cassettes.store import find, load
+from onpaper.errors import BadInput
+
+if TYPE_CHECKING:
+    from onpaper.suite.verdict import Verdict
 
 _REQUIRED = ("contract", "case", "recorder", "server")
 
@@ -32,6 +38,42 @@ def verify(folder: str | os.PathLike[str], oldest: datetime.date | None = None) 
         elif path.suffix != ".md":
             problems.append(f"{path}: is not a cassette (those are <provider>/<case>.yaml); remove it")
     return problems
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What came of looking through folders: the cassettes, what is wrong with the files, and the verdicts of
+    the reply clauses on what they hold."""
+
+    cassettes: tuple[Cassette, ...]
+    problems: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+def look_through(folders: Iterable[str | os.PathLike[str]], oldest: datetime.date | None = None) -> Findings:
+    """Verify folders of cassettes, and judge each recording by its contract.
+
+    A cassette that cannot be read, or whose contract is missing, is a problem and is not judged. Raises
+    CassetteError for a missing folder, BadInput for a contract that cannot be read.
+    """
+    from onpaper.cassettes.judging import judge_replies
+    from onpaper.contract import Contract
+
+    folders = [Path(folder) for folder in folders]
+    problems = [problem for folder in folders for problem in verify(folder, oldest)]
+    cassettes: list[Cassette] = []
+    for path in find(folders).values():
+        try:
+            cassette = load(path)
+        except CassetteError:
+            continue  # verify() has said so
+        try:
+            Contract.load(cassette.contract)
+        except BadInput as error:
+            problems.append(f"{path}: cannot be judged: {error}")
+            continue
+        cassettes.append(cassette)
+    return Findings(tuple(cassettes), tuple(problems), tuple(judge_replies(cassettes)))
 
 
 def _problems(path: Path, oldest: datetime.date | None) -> Iterator[str]:

@@ -13,6 +13,8 @@ from onpaper.cli import Json, app, console, print_json
 from onpaper.errors import BadInput
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from onpaper.cassettes.verify import Findings
     from onpaper.suite.verdict import Verdict
 
@@ -24,13 +26,19 @@ app.add_typer(tapes, name="cassettes")
 def verify(
     folders: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FOLDER]...", help="Folders that hold <provider>/<case>.yaml. Default: cassettes/, else those that come with onpaper."),
+        typer.Argument(
+            metavar="[FOLDER]...",
+            help="Folders of <provider>/<case>.yaml. Default: cassettes/, else those of onpaper.",
+        ),
     ] = None,
-    max_age: Annotated[int | None, typer.Option("--max-age", min=0, metavar="DAYS", help="Report recordings that are older.")] = None,
+    max_age: Annotated[
+        int | None,
+        typer.Option("--max-age", min=0, max=36500, metavar="DAYS", help="Report recordings that are older."),
+    ] = None,
     strict: Annotated[bool, typer.Option(help="A broken `should` makes the run red as well.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Find keys, private data, missing provenance and age in recordings, and judge every reply by its contract.
+    """Find keys, private data and missing provenance in recordings; judge every reply by its contract.
 
     Exit 0: clean. 1: something must be put right. 2: the command cannot be carried out.
     """
@@ -39,10 +47,15 @@ def verify(
     from onpaper.report.summary import is_red
 
     where = [Path(folder) for folder in folders or places.search_path("cassettes")[:1]]
-    oldest = None if max_age is None else datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(max_age)
+    oldest = (
+        None if max_age is None else datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(max_age)
+    )
     findings = look_through(where, oldest)
     if not findings.cassettes and not findings.problems:
-        raise BadInput(f"{', '.join(map(str, where))}: holds no cassette (<provider>/<case>.yaml); record one with `onpaper record`")
+        raise BadInput(
+            f"{', '.join(map(str, where))}: holds no cassette (<provider>/<case>.yaml); "
+            "record one with `onpaper record`"
+        )
     red = [one for one in findings.verdicts if is_red(one, strict)]
     if as_json:
         print_json(_json(where, findings))
@@ -68,18 +81,25 @@ def _json(where: list[Path], findings: Findings) -> dict[str, Any]:
 def _show(findings: Findings, strict: bool) -> None:
     from rich.text import Text
 
-    from onpaper.report.summary import is_red
-
     out = console()
     for problem in findings.problems:
         out.print(Text("✗ ", "bold red").append(problem, "default"))
     for one in findings.verdicts:
         if one.verdict in ("broken", "known"):
-            red = is_red(one, strict)
-            mark = Text("✗ " if red else "k " if one.verdict == "known" else "! ", "bold red" if red else "yellow")
-            out.print(mark.append(f"{one.case}: {one.clause} ({one.level}, by {one.backend}): {one.message.splitlines()[0]}", "default"))
+            said = f"{one.case}: {one.clause} ({one.level}, by {one.backend}): {one.message.splitlines()[0]}"
+            out.print(_mark(one, strict).append(said, "default"))
     counts = _counts(findings.verdicts)
     servers = len({cassette.name.partition("/")[0] for cassette in findings.cassettes})
-    said = f"{len(findings.cassettes)} cassettes of {servers} servers, {len(findings.problems)} problems; reply clauses: "
-    said += ", ".join(f"{counts[name]} {text}" for name, text in (("kept", "kept"), ("broken", "broken"), ("known", "known failures")))
-    out.print(Text(said, "bold"))
+    files = f"{len(findings.cassettes)} cassettes of {servers} servers, {len(findings.problems)} problems"
+    replies = f"{counts['kept']} kept, {counts['broken']} broken, {counts['known']} known failures"
+    out.print(Text(f"{files}; reply clauses: {replies}", "bold"))
+
+
+def _mark(verdict: Verdict, strict: bool) -> Text:
+    from rich.text import Text
+
+    from onpaper.report.summary import is_red
+
+    if verdict.verdict == "known":
+        return Text("k ", "yellow")
+    return Text("✗ ", "bold red") if is_red(verdict, strict) else Text("! ", "yellow")

@@ -1,0 +1,149 @@
+"""Recordings against the clauses about replies: what a real server did, by the contract that describes it.
+
+Where a real server breaks a clause, its contract says so under `known-failures`, with the reason and the
+evidence. Such an entry is strict: one that passes, names no clause, matches no recording of the project or
+has expired is red.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from onpaper.cassettes.cassette import Cassette
+from onpaper.clauses import Clause, View, register
+from onpaper.contract import Contract
+from onpaper.errors import BadInput, nearest
+from onpaper.exchange import Exchange
+from onpaper.suite.judge import judge_exchange
+from onpaper.suite.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFailure:
+    """A clause that a real server is known to break: in the cases whose `folder/case` the glob `case` matches
+    (each of them), or, without one, somewhere."""
+
+    clause: str
+    reason: str
+    case: str | None = None
+    source: str = ""
+    expires: datetime.date | None = None
+
+    def covers(self, verdict: Verdict) -> bool:
+        return verdict.clause == self.clause and (
+            self.case is None or fnmatch.fnmatchcase(verdict.case, self.case)
+        )
+
+
+def known_failures(contract: Contract) -> tuple[KnownFailure, ...]:
+    """The entries of a contract. Raises BadInput for a date that is none."""
+    return tuple(_entry(contract, one) for one in contract.own.get("known-failures", ()))
+
+
+def _entry(contract: Contract, value: dict[str, Any]) -> KnownFailure:
+    expires = value.get("expires")
+    if isinstance(expires, str):
+        try:
+            expires = datetime.date.fromisoformat(expires)
+        except ValueError:
+            raise BadInput(
+                f"{contract.path}: known-failures: expires {expires!r} is not a date like 2027-03-01"
+            ) from None
+    return KnownFailure(value["clause"], value["reason"], value.get("case"), value.get("source", ""), expires)
+
+
+def reply_clauses() -> dict[str, Clause]:
+    """The clauses about replies by their ids."""
+    return {name: one for name, one in register().items() if one.kind == "reply"}
+
+
+def judge_replies(cassettes: Iterable[Cassette], today: datetime.date | None = None) -> list[Verdict]:
+    """The verdicts of every reply clause on every exchange, the contracts' known failures applied.
+
+    The subject of a verdict is the contract, its case the cassette's name. An entry under `known-failures`
+    that fails no more, or names nothing, is a broken verdict of its own. Raises BadInput when a contract is
+    missing.
+    """
+    by_contract: dict[str, list[Cassette]] = {}
+    for cassette in cassettes:
+        by_contract.setdefault(cassette.contract, []).append(cassette)
+    verdicts: list[Verdict] = []
+    for name, judged in sorted(by_contract.items()):
+        contract = Contract.load(name)
+        found = [verdict for cassette in judged for verdict in _verdicts(cassette, contract)]
+        entries = known_failures(contract)
+        applied = partial(apply_known, entries, today=today or datetime.date.today())
+        verdicts += [*map(applied, found), *stale(contract, entries, found, judged)]
+    return verdicts
+
+
+def _verdicts(cassette: Cassette, contract: Contract) -> Iterator[Verdict]:
+    for exchange in cassette.exchanges:
+        yield from replies_of(exchange, View(contract), contract.name, cassette.name)
+
+
+def replies_of(exchange: Exchange, view: View, subject: str, case: str) -> Iterator[Verdict]:
+    """The verdicts of the reply clauses on one exchange."""
+    known = reply_clauses()
+    return (one for one in judge_exchange(exchange, view, subject, case) if one.clause in known)
+
+
+def apply_known(entries: Sequence[KnownFailure], found: Verdict, today: datetime.date) -> Verdict:
+    """A verdict with the known failures applied: listed and broken is `known`; listed and kept is red."""
+    entry = next((one for one in entries if one.covers(found)), None)
+    if entry is None:
+        return found
+    if found.verdict == "broken":
+        if entry.expires is not None and entry.expires < today:
+            said = f"the known failure expired on {entry.expires} ({entry.reason}); {found.message}"
+            return replace(found, message=said)
+        return replace(
+            found,
+            verdict="known",
+            message=f"{entry.reason} ({entry.source or 'no source'}) — {found.message}",
+        )
+    if found.verdict == "kept" and entry.case is not None:
+        return _red(
+            found, f"listed as a known failure ({entry.reason}), and it passes: remove or narrow the entry"
+        )
+    return found
+
+
+def stale(
+    contract: Contract, entries: Sequence[KnownFailure], found: Sequence[Verdict], judged: Sequence[Cassette]
+) -> Iterator[Verdict]:
+    """Red verdicts for entries that name no clause or, in the contract's own project, nothing broken."""
+    clauses = reply_clauses()
+    complete = any(_beside(contract.path, cassette.path) for cassette in judged)
+    for entry in entries:
+        if entry.clause not in clauses:
+            hint = nearest(entry.clause, clauses)
+            said = f"the known failures list {entry.clause!r}, which is no clause about replies{hint}"
+        elif complete and not any(entry.covers(one) and one.verdict in ("broken", "kept") for one in found):
+            said = f"the known failures list case {entry.case!r}, which no recording is: remove the entry"
+        elif (
+            entry.case is None
+            and complete
+            and not any(entry.covers(one) and one.verdict == "broken" for one in found)
+        ):
+            said = f"listed as a known failure ({entry.reason}), and every recording passes: remove the entry"
+        else:
+            continue
+        yield Verdict(contract.name, entry.clause, entry.case or "known-failures", "must", "broken", said)
+
+
+def _beside(contract: Path, cassette: Path | None) -> bool:
+    """Whether a recording is of the project that the contract is of: their folders have one parent."""
+    return (
+        cassette is not None and cassette.resolve().parent.parent.parent == contract.resolve().parent.parent
+    )
+
+
+def _red(found: Verdict, message: str) -> Verdict:
+    return replace(found, verdict="broken", level="must", message=message)
