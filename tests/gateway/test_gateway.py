@@ -6,8 +6,10 @@ import httpx
 import pytest
 import respx
 
+from onpaper.contract import Contract
 from onpaper.errors import BadInput
 from onpaper.gateway import Gateway, RespxGateway
+from onpaper.script import Script, Write
 
 QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
 STREAM = {**QUESTION, "stream": True}
@@ -98,6 +100,24 @@ def test_a_client_that_leaves_early_keeps_a_fault_from_firing():
 def test_a_name_that_is_none_is_one_sentence(gateway, bad):
     with pytest.raises(BadInput, match="no-such"):
         gateway.play(**bad)
+
+
+def test_a_script_or_a_function_can_be_played_in_place_of_a_mock(gateway):
+    script = Script(418, writes=(Write(b"tea", fault="teapot"),), transfer="length")
+    gateway.play(script)
+    with pytest.raises(AssertionError, match="the fault teapot of a script never fired"):
+        gateway.check()
+    assert ask(gateway).status_code == 418
+    gateway.check()
+    gateway.play(lambda request: Script(404, writes=(Write(request.path.encode()),), transfer="length"))
+    assert ask(gateway).text == "/v1/chat/completions"
+
+
+def test_a_file_can_be_played(gateway, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('about = "A test."\n[[reply]]\ntext = "from a file"\n')
+    gateway.play(path, provider=Contract.load("groq"))
+    assert ask(gateway).json()["choices"][0]["message"]["content"] == "from a file"
 
 
 def test_sessions_of_a_gateway_do_not_meet():

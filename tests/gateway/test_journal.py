@@ -10,12 +10,21 @@ import pytest
 
 from onpaper.exchange import Request
 from onpaper.gateway import Entry, Journal, ended
+from onpaper.gateway.framing import plan
+from onpaper.script import Script, Write
 
 
 def add(journal: Journal, body: bytes = b"", **request: object) -> Entry:
     entry = Entry(Request("POST", "/v1/chat/completions", body=body, **request), connection=1)
     journal.begin(entry)
     return entry
+
+
+def reply(entry: Entry, *writes: Write, at: float = 0.0, **script: object) -> None:
+    """Let the head and these writes have left."""
+    entry.script = Script(writes=writes, **script)
+    entry.plan = plan(entry.script)
+    entry.times += [at] * (1 + len(writes))
 
 
 def test_it_reads_like_a_list():
@@ -49,7 +58,7 @@ def test_the_bytes_of_bodies_are_bounded_in_both_directions():
     first = add(journal, b"x" * 40)
     second = add(journal, b"x" * 40)
     assert len(journal) == 2
-    second._chunks.append((0.0, b"y" * 40))
+    reply(second, Write(b"y" * 40))
     journal.finish(second)
     assert list(journal) == [second]
     assert first.dropped
@@ -59,7 +68,7 @@ def test_a_dropped_exchange_that_ends_later_is_not_counted_twice():
     journal = Journal(exchanges=1, body_bytes=100)
     first = add(journal, b"x" * 10)
     add(journal, b"x" * 10)
-    first._chunks.append((0.0, b"y" * 95))
+    reply(first, Write(b"y" * 95))
     journal.finish(first)
     assert journal._bytes == 10
 
@@ -76,8 +85,7 @@ def test_an_exchange_is_readable_while_it_grows():
     entry = add(journal)
     assert entry.reply is None
     entry.started = 10.0
-    entry._head = (200, (("a", "b"),), "OK")
-    entry._chunks.append((10.5, b"one"))
+    reply(entry, Write(b"one"), at=10.5)
     assert entry.reply.chunks[0].at == 0.5
     assert (entry.reply.body, entry.reply.end) == (b"one", "open")
 
@@ -120,10 +128,11 @@ def test_clear_forgets_everything_but_the_numbering_of_connections():
 
 def test_faults_and_problems_are_gathered_in_order():
     journal = Journal()
-    add(journal).fired.extend(["a", "b"])
-    add(journal).fired.append("c")
+    reply(add(journal), Write(b"x", fault="a"), Write(b"y", fault="b"), end_fault="never")
+    reply(add(journal), Write(b"x", fault="c"))
     journal[0].problem = "why"
     assert journal.fired == ["a", "b", "c"]
+    assert journal.unfired == ["never"]
     assert journal.problems == ["why"]
 
 
@@ -169,12 +178,12 @@ async def test_a_coroutine_waits_in_vain_with_the_same_sentence():
 def test_the_lines_are_json_without_credentials():
     journal = Journal()
     entry = add(journal, b'{"note": "sk-canary-1"}', headers=(("Authorization", "Bearer sk-canary-1"),))
-    entry._head = (200, (("set-cookie", "a=b"), ("content-type", "text/plain")), "OK")
-    entry._chunks.append((0.0, b"your key is sk-canary-1"))
+    headers = (("set-cookie", "a=b"), ("content-type", "text/plain"))
+    reply(entry, Write(b"your key is sk-canary-1", after=1), headers=headers, transfer="close")
     entry.problem = "sk-canary-1 is no key"
     (line,) = journal.lines()
     row = json.loads(line)
     assert "canary" not in line
     assert row["request"]["headers"] == [["Authorization", "***"]]
-    assert row["reply"]["headers"] == [["set-cookie", "***"], ["content-type", "text/plain"]]
+    assert row["reply"]["headers"][:2] == [["set-cookie", "***"], ["content-type", "text/plain"]]
     assert row["reply"]["body"] == {"text": "your key is ***"}

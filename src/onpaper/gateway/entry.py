@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from onpaper.exchange import Chunk, End, Exchange, Headers, Reply, Request
+from onpaper.exchange import Chunk, End, Exchange, Reply, Request
+from onpaper.gateway.framing import Plan, Send
 from onpaper.script import Script
 
 
@@ -24,7 +25,7 @@ class Entry(Exchange):
     `ended` is None until then; an exchange left hanging or half-closed ends when the client goes away.
     """
 
-    __slots__ = ("_chunks", "_end", "_head", "_sends", "_size", "dropped", "script")
+    __slots__ = ("dropped", "end", "end_fired", "plan", "script", "size", "times")
 
     def __init__(self, request: Request, connection: int = 0, started: float = 0.0) -> None:
         self.request = request
@@ -34,38 +35,61 @@ class Entry(Exchange):
         self.connection = connection
         self.started = started
         self.ended = None
-        self.fired = []
         self.problem = ""
-        self.dropped = False
         self.script: Script | None = None
-        self._head: tuple[int, Headers, str] | None = None
-        self._chunks: list[tuple[float, bytes]] = []
-        self._sends: list[tuple[float, int]] = []
-        self._end: End = "open"
-        self._size = len(request.body)
+        self.plan: Plan | None = None
+        """What is played; `times` tells how much of it has left."""
+        self.times: list[float] = []
+        """When each send of the plan had left, in monotonic seconds."""
+        self.end: End = "open"
+        self.end_fired = False
+        self.size = len(request.body)
+        """Bytes of bodies that the journal counts for this entry."""
+        self.dropped = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {name: getattr(self, name) for name in ("ended", "fired", "problem", *Entry.__slots__)}
+        state = {name: getattr(self, name) for name in ("ended", "problem", *Entry.__slots__)}
         return Entry, (self.request, self.connection, self.started), state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
 
+    def _left(self) -> list[tuple[float, Send]]:
+        """The sends that have left, each with its time in seconds since the request arrived."""
+        if self.plan is None:
+            return []
+        return [(at - self.started, send) for at, send in zip(self.times, self.plan.sends, strict=False)]
+
     @property
     def reply(self) -> Reply | None:  # type: ignore[override]
-        if self._head is None:
+        left, plan = self._left(), self.plan
+        if plan is None or not any(send.head for _, send in left):
             return None
-        status, headers, reason = self._head
-        start = self.started
-        chunks = tuple(Chunk(at - start, data) for at, data in tuple(self._chunks))
-        return Reply(status, headers, chunks, self._end, reason)
+        chunks = tuple(Chunk(at, send.body) for at, send in left if send.body)
+        return Reply(plan.status, plan.headers, chunks, self.end, plan.reason)
+
+    @property
+    def fired(self) -> list[str]:  # type: ignore[override]
+        fired = [fault for _, send in self._left() for fault in send.faults]
+        if self.end_fired and self.plan is not None:
+            fired.append(self.plan.end_fault)
+        return fired
 
     @property
     def sends(self) -> tuple[Sent, ...]:
         """Every send to the socket, head and framing included."""
-        start = self.started
-        return tuple(Sent(at - start, size) for at, size in tuple(self._sends))
+        return tuple(Sent(at, len(send.wire)) for at, send in self._left() if send.wire)
+
+    @property
+    def body_size(self) -> int:
+        """Bytes of the reply's body that have left."""
+        plan = self.plan
+        if plan is None:
+            return 0
+        if len(self.times) == len(plan.sends):
+            return plan.body_size
+        return sum(len(send.body) for _, send in self._left())
 
     @property
     def running(self) -> bool:
@@ -78,8 +102,9 @@ class Entry(Exchange):
         return [fault for fault in scripted if fault not in self.fired]
 
     def __repr__(self) -> str:
-        reply = "no reply" if self._head is None else f"{self._head[0]}, {self._end}"
-        return f"<{self.request.method} {self.request.path} on connection {self.connection}: {reply}>"
+        reply = self.reply
+        said = "no reply" if reply is None else f"{reply.status}, {reply.end}"
+        return f"<{self.request.method} {self.request.path} on connection {self.connection}: {said}>"
 
 
 class Counts:
@@ -109,11 +134,14 @@ class Counts:
         self.seconds += other.seconds
 
     def add(self, entry: Entry, body_bytes: int) -> None:
-        key = (entry._head[0] if entry._head is not None else 0, entry._end)
+        """Count an exchange that is over."""
+        plan = entry.plan
+        key = (plan.status if plan is not None and entry.times else 0, entry.end)
         self.exchanges[key] = self.exchanges.get(key, 0) + 1
         self.body_bytes += body_bytes
         self.seconds += (entry.ended or entry.started) - entry.started
-        for fault in entry.fired:
-            self.fired[fault] = self.fired.get(fault, 0) + 1
+        if plan is not None and plan.faulty:
+            for fault in entry.fired:
+                self.fired[fault] = self.fired.get(fault, 0) + 1
         if entry.problem:
             self.problems += 1

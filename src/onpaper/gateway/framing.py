@@ -35,7 +35,9 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One answer, ready to be sent. `keep` says that the connection outlives a clean ending."""
+    """One answer, ready to be sent. `keep` says that the connection outlives a clean ending, `faulty` that
+    there is a fault in it.
+    """
 
     status: int
     reason: str
@@ -45,7 +47,11 @@ class Plan:
     end_after: float
     end_fault: str
     keep: bool
-    lockstep: bool = False
+    lockstep: bool
+    body_size: int
+    at_once: bool
+    """One send without a pause, and nothing special about the ending."""
+    faulty: bool
 
 
 def plan(script: Script, *, method: str = "GET", version: str = "1.1", keep_alive: bool = True) -> Plan:
@@ -76,6 +82,8 @@ def plan(script: Script, *, method: str = "GET", version: str = "1.1", keep_aliv
         sends = list(_join(sends))
     elif transfer == "length" and len(sends) == len(script.preface) + 2 and not sends[-1].after:
         sends[-2:] = [_merge(sends[-2:])]  # a body of one write goes out with its head, as any server does it
+    faulty = bool(script.end_fault) or any(send.faults for send in sends)
+    clean = script.end == "clean" and not end_after and not script.end_fault
     return Plan(
         status=script.status,
         reason=reason,
@@ -86,6 +94,9 @@ def plan(script: Script, *, method: str = "GET", version: str = "1.1", keep_aliv
         end_fault=script.end_fault,
         keep=keep,
         lockstep=script.lockstep,
+        body_size=sum(len(send.body) for send in sends),
+        at_once=clean and len(sends) == 1 and not sends[0].after and not script.lockstep,
+        faulty=faulty,
     )
 
 

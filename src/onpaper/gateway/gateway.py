@@ -5,17 +5,20 @@ it could.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from onpaper.gateway import faults
 from onpaper.gateway.answering import Answer
 from onpaper.gateway.journal import Journal
 from onpaper.gateway.sessions import Session, Sessions
 from onpaper.gateway.thread import ServerThread
+from onpaper.script import Script
 
 if TYPE_CHECKING:
     import respx
 
+    from onpaper.contract import Contract
     from onpaper.mock import Mock
 
 
@@ -30,32 +33,35 @@ class Plays:
 
     def play(
         self,
-        mock: str | Mapping[str, Any] | Mock = "hello",
-        provider: str = "openai",
+        mock: str | Path | Mapping[str, Any] | Mock | Script | Answer = "hello",
+        provider: str | Contract = "openai",
         *,
         strict: bool = True,
         key: str | None = None,
         models: Sequence[str] = (),
-    ) -> None:
+    ) -> Self:
         """Answer as this provider, from the next request on, what this mock says.
 
-        `mock` is a name, an object of the shape of a mock's file, or a `Mock`. Strictly, what the
-        provider refuses is refused; `key` is the one right key (any that is not empty unless given).
-        Raises BadInput.
+        `mock` is a name, a file, an object of the shape of a mock's file, a `Mock`, or in place of all
+        that a `Script` or a function from a request to a script. Strictly, what the provider refuses is
+        refused; `key` is the one right key (any that is not empty unless given). Raises BadInput.
         """
-        from onpaper.answer import Provider
-        from onpaper.contract import Contract
-        from onpaper.mock import Mock
-
-        if isinstance(mock, str):
-            mock = Mock.load(mock)
-        elif not isinstance(mock, Mock):
-            mock = Mock.of(mock)
-        contract = Contract.load(provider)
-        self.answer = Provider(contract, mock, strict=strict, key=key, models=models, faults=faults.apply)
+        if isinstance(mock, Script):
+            script = mock
+            self.answer = lambda request: script
+            self._title, self._scripted = "a script", script.faults
+        elif callable(mock):
+            self.answer = mock
+            self._title, self._scripted = "a function", ()
+        else:
+            said = _mock(mock)
+            self.answer = _provider(provider, said, strict=strict, key=key, models=models)
+            self._title = f"mock {said.name!r}"
+            self._scripted = tuple(
+                str(fault.get("fault")) for reply in said.replies for fault in reply.faults
+            )
         self._mark = self.journal.mark()
-        self._title = mock.name
-        self._scripted = tuple(str(fault.get("fault")) for reply in mock.replies for fault in reply.faults)
+        return self
 
     def check(self, allow: Iterable[str] = ()) -> None:
         """Raise AssertionError if a request since `play` could not be answered as scripted, or a fault
@@ -72,12 +78,30 @@ class Plays:
         fired = {fault for entry in exchanges for fault in entry.fired}
         seen = fired | {fault for entry in exchanges for fault in entry.unfired} | allowed
         complaints += [
-            f"the fault {fault} of mock {self._title!r} never fired: no request got the reply it belongs to"
+            f"the fault {fault} of {self._title} never fired: no request got the reply it belongs to"
             for fault in dict.fromkeys(self._scripted)
             if fault not in seen
         ]
         if complaints:
             raise AssertionError("; ".join(complaints))
+
+
+def _mock(said: str | Path | Mapping[str, Any] | Mock) -> Mock:
+    from onpaper.mock import Mock
+
+    if isinstance(said, str):
+        return Mock.load(said)
+    if isinstance(said, Path):
+        return Mock.read(said)
+    return said if isinstance(said, Mock) else Mock.of(said)
+
+
+def _provider(provider: str | Contract, mock: Mock, **options: Any) -> Answer:
+    from onpaper.answer import Provider
+    from onpaper.contract import Contract
+
+    contract = provider if isinstance(provider, Contract) else Contract.load(provider)
+    return Provider(contract, mock, faults=faults.apply, **options)
 
 
 class Gateway(Plays, ServerThread):

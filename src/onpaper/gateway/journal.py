@@ -78,7 +78,7 @@ class Journal:
         """A request has arrived."""
         self.total += 1
         self._entries.append(entry)
-        self._bytes += entry._size
+        self._bytes += entry.size
         if len(self._entries) > self.max_exchanges or self._bytes > self.max_body_bytes:
             self._trim()
         if self._wakers:
@@ -86,14 +86,12 @@ class Journal:
 
     def finish(self, entry: Entry) -> None:
         """An exchange is over: nothing of it changes any more."""
-        size = 0
-        for _, data in entry._chunks:
-            size += len(data)
+        size = entry.body_size
         self.counts.add(entry, size)
         if self.sink is not None:
             self.sink(entry)
         if size and not entry.dropped:
-            entry._size += size
+            entry.size += size
             self._bytes += size
             if self._bytes > self.max_body_bytes:
                 self._trim()
@@ -127,7 +125,7 @@ class Journal:
         while len(entries) > 1 and (len(entries) > self.max_exchanges or self._bytes > self.max_body_bytes):
             oldest = entries.popleft()
             oldest.dropped = True
-            self._bytes -= oldest._size
+            self._bytes -= oldest.size
             self.dropped += 1
 
     def _wake(self) -> None:

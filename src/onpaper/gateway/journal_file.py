@@ -20,28 +20,23 @@ MOST_SECRETS = 10_000
 
 
 class JournalFile:
-    """Appends exchanges to a file (`-`: standard output), credentials masked; several processes may append to the same one.
+    """Appends exchanges to a file, credentials masked; several processes may append to the same one.
 
-    A credential seen in one exchange is masked in every later one. The file is readable by its owner only.
+    The path `-` is standard output. A credential seen in one exchange is masked in every later one. A
+    file made here is readable by its owner only.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if str(path) == "-":
-            self._file = os.dup(1)
-            self._secrets, self._masker, self.failure = set(), Masker(()), ""
-            return
-        try:
-            self._file = os.open(
-                self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600
-            )
-        except OSError as error:
-            raise BadInput(
-                f"cannot write the journal to {self.path}: {error.strerror}; choose another file"
-            ) from None
+        self.failure = ""
         self._secrets: set[str] = set()
         self._masker = Masker(())
-        self.failure = ""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+        try:
+            self._file = os.dup(1) if str(path) == "-" else os.open(self.path, flags, 0o600)
+        except OSError as error:
+            reason = f"cannot write the journal to {self.path}: {error.strerror}"
+            raise BadInput(f"{reason}; choose another file") from None
 
     def attach(self, session: Session) -> None:
         """Keep the exchanges of a session from now on."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import time
 from collections.abc import Callable
+from time import monotonic
 
 from onpaper.gateway.entry import Entry
-from onpaper.gateway.framing import Plan, Send
-from onpaper.gateway.reader import Lockstep
+from onpaper.gateway.framing import Plan
+from onpaper.gateway.lockstep import Lockstep
 
 EARLY = 0.0005
 """Seconds by which a timer may fire early: event loops count in milliseconds."""
@@ -40,7 +40,9 @@ class Playing:
         "_loop",
         "_over",
         "_plan",
+        "_sends",
         "_timer",
+        "_times",
         "_transport",
     )
 
@@ -58,16 +60,22 @@ class Playing:
         self._entry = entry
         self._done = done
         self._index = 0
-        self._blocked: Send | None = None
+        self._sends = plan.sends
+        self._times = entry.times
+        self._blocked = False
         self._timer: asyncio.Handle | None = None
-        self._due = time.monotonic()
+        self._due = monotonic()
         self._over = False
         self._lockstep = Lockstep(transport) if plan.lockstep else None
 
-    def start(self) -> None:
-        sends = self._plan.sends
-        if sends and sends[0].after:
-            self._pause(sends[0].after, self._send)
+    def start(self, sent: int = 0) -> None:
+        """Begin, or go on after so many sends that were written already and have not all left."""
+        self._index = sent
+        if sent:
+            if not self._transport.is_closing():
+                self._blocked = True
+        elif self._sends[0].after:
+            self._pause(self._sends[0].after, self._send)
         else:
             self._send()
 
@@ -82,10 +90,9 @@ class Playing:
 
     def unblocked(self) -> None:
         """The socket took what it had refused before."""
-        send, self._blocked = self._blocked, None
-        if send is not None and not self._over:
-            self._due = time.monotonic()
-            self._left(send)
+        if self._blocked and not self._over:
+            self._blocked = False
+            self._due = monotonic()
             self._continue()
 
     def _pause(self, seconds: float, then: Callable[[], None]) -> None:
@@ -96,7 +103,7 @@ class Playing:
         self._arm(then)
 
     def _arm(self, then: Callable[[], None]) -> None:
-        remaining = self._due - time.monotonic()
+        remaining = self._due - monotonic()
         if remaining > EARLY:
             self._timer = self._loop.call_later(remaining, self._arm, then)
         else:
@@ -106,48 +113,36 @@ class Playing:
     def _send(self) -> None:
         if self._over:
             return
-        send = self._plan.sends[self._index]
+        transport = self._transport
+        wire = self._sends[self._index].wire
         self._index += 1
-        if send.wire:
-            self._transport.write(send.wire)
-            if self._transport.get_write_buffer_size():
-                self._blocked = send
+        if wire:
+            transport.write(wire)
+            if transport.get_write_buffer_size():
+                self._blocked = True
                 return
-            if self._transport.is_closing():  # the write found the connection broken
+            if transport.is_closing():  # the write found the connection broken
                 return
-        self._left(send)
         self._continue()
 
-    def _left(self, send: Send) -> None:
-        """Note a send that the kernel has taken."""
-        entry = self._entry
-        now = time.monotonic()
-        if send.head:
-            plan = self._plan
-            entry._head = (plan.status, plan.headers, plan.reason)
-        if send.wire:
-            entry._sends.append((now, len(send.wire)))
-            if self._lockstep is not None:
-                self._lockstep.sent(len(send.wire))
-        if send.body:
-            entry._chunks.append((now, send.body))
-        if send.faults:
-            entry.fired.extend(send.faults)
-
     def _continue(self) -> None:
-        """Go to the next send, or to the ending: after its pause, or when the client may have read the
-        last.
+        """The last send has left. Go to the next one, or to the ending: after its pause, or after one
+        turn of the loop so that the client may read what came, or when it has.
         """
-        if self._index < len(self._plan.sends):
-            after, then = self._plan.sends[self._index].after, self._send
+        sends, index = self._sends, self._index
+        self._times.append(monotonic())
+        if index < len(sends):
+            after, then = sends[index].after, self._send
         else:
             after, then = self._plan.end_after, self._finish
+        if self._lockstep is not None:
+            self._lockstep.sent(len(sends[index - 1].wire))
         if after:
             self._pause(after, then)
         elif self._lockstep is not None:
-            self._timer = self._loop.call_soon(self._keep_step, then)
-        elif then == self._send:
-            self._timer = self._loop.call_soon(then)
+            self._loop.call_soon(self._keep_step, then)
+        elif index < len(sends):
+            self._loop.call_soon(then)
         else:
             then()
 
@@ -155,11 +150,13 @@ class Playing:
         """Call `then` once the client has read what was sent, or does not keep up."""
         assert self._lockstep is not None
         delay = self._lockstep.delay()
+        if self._over:
+            return
         if delay < 0:
             self._timer = None
             then()
         elif delay == 0:
-            self._timer = self._loop.call_soon(self._keep_step, then)
+            self._loop.call_soon(self._keep_step, then)
         else:
             self._timer = self._loop.call_later(delay, self._keep_step, then)
 
@@ -172,10 +169,10 @@ class Playing:
             end, fault = "cut", ""
             entry.problem = "TLS has no half-closed connections, so this one was cut"
         if end in ("hang", "timeout", "open"):  # the client has to give up
-            entry._end = "hang"
+            entry.end = "hang"
         elif end == "half-close":
             transport.write_eof()
-            entry._end = end
+            entry.end = end
         else:
             if end == "reset":
                 raw = transport.get_extra_info("socket")
@@ -183,10 +180,10 @@ class Playing:
                 transport.abort()
             elif end == "cut":
                 transport.close()
-            entry._end = end
+            entry.end = end
             self._over = True
         if fault:
-            entry.fired.append(fault)
+            entry.end_fired = True
         if self._over:
             if self._lockstep is not None:
                 self._lockstep.close()

@@ -104,10 +104,11 @@ class RespxFace:
         # With transfer `close` a send's wire is its body; the headers are those of the real transfer coding.
         bare = plan(replace(script, transfer="close", length=None), method=asked.method)
         real = plan(script, method=asked.method)
+        entry.plan = replace(real, sends=bare.sends)
         body = _Body(bare, entry, request, _cut_shows(script), lambda: self._over(entry))
         if _says_nothing(script):
+            entry.times.append(time.monotonic())
             body.finish()
-        entry._head = (real.status, real.headers, real.reason)
         return httpx.Response(real.status, headers=list(real.headers), stream=body, request=request)
 
     def _over(self, entry: Entry) -> None:
@@ -155,11 +156,7 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
             if send.after:
                 self._check_patience(send.after)
                 yield send.after, b""
-            if send.body:
-                now = time.monotonic()
-                self._entry._chunks.append((now, send.body))
-                self._entry._sends.append((now, len(send.body)))
-            self._entry.fired.extend(send.faults)
+            self._entry.times.append(time.monotonic())
             if send.body:
                 yield 0.0, send.body
         if self._plan.end_after:
@@ -176,17 +173,14 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         """Carry out the ending; raises what httpx raises for it."""
         plan, entry = self._plan, self._entry
         end = "hang" if plan.end in ("timeout", "open") else plan.end
-        entry._end = end
-        if plan.end_fault:
-            entry.fired.append(plan.end_fault)
-        if entry._head is None:
-            entry.fired.extend(fault for send in plan.sends for fault in send.faults)
+        entry.end = end
+        entry.end_fired = bool(plan.end_fault)
         self._over()
         if end == "reset":
             raise httpx.ReadError("[Errno 104] Connection reset by peer", request=self._request)
         if end == "hang":
             raise httpx.ReadTimeout("", request=self._request)
-        if end == "cut" and entry._head is None:
+        if end == "cut" and entry.reply is None:
             raise httpx.RemoteProtocolError(
                 "Server disconnected without sending a response.", request=self._request
             )

@@ -14,12 +14,18 @@ from collections.abc import Callable
 from onpaper.errors import BadInput
 from onpaper.exchange import Request
 from onpaper.gateway.answering import Answer
+from onpaper.gateway.framing import Plan
 from onpaper.gateway.http import Connection
 from onpaper.gateway.journal import Journal
 from onpaper.gateway.limits import Limits
+from onpaper.gateway.reading import Head
+from onpaper.script import Script
 
 Route = Callable[[Request], tuple[Answer, Journal, Request]]
 """For a request: who answers it, which journal keeps it, and the request as they see it."""
+
+PlanKey = tuple[int, bool, str, bool]
+MOST_PLANS = 256
 
 SWEEP_SECONDS = 0.5
 BACKLOG = 4096
@@ -89,6 +95,10 @@ class Server:
         self.route: Route | None = None
         """Chooses answer and journal for a request, when there is more than one of each."""
         self.open: set[Connection] = set()
+        self.heads: dict[bytes, Head] = {}
+        """Heads of requests that came before (see `reading`)."""
+        self.plans: dict[PlanKey, tuple[Script, Plan]] = {}
+        """Plans of scripts that were played before; the script is kept so that its id stays its own."""
         self._listening = (
             listening if listening is not None else listen(host, port, allow_remote=allow_remote)
         )
@@ -153,6 +163,14 @@ class Server:
 
     def disconnected(self, connection: Connection) -> None:
         self.open.discard(connection)
+
+    def remember(self, key: PlanKey, script: Script, planned: Plan) -> None:
+        """Keep a plan for the next time; an answer function that gives the same script again saves the
+        work.
+        """
+        if len(self.plans) >= MOST_PLANS:
+            self.plans.clear()
+        self.plans[key] = (script, planned)
 
     def _sweep(self) -> None:
         self._sweeper = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from onpaper.gateway.answering import Answer
 from onpaper.gateway.journal import Journal
@@ -70,7 +70,7 @@ class ServerThread:
         self._settle()
         return self.server.open_connections
 
-    def start(self) -> ServerThread:
+    def start(self) -> Self:
         """Start serving; returns when the server accepts connections."""
         if self._thread is not None:
             raise RuntimeError("this gateway was started before; make a new one")
@@ -99,7 +99,7 @@ class ServerThread:
             thread.join()
         self._loop = None
 
-    def __enter__(self) -> ServerThread:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

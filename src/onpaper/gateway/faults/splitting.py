@@ -1,6 +1,6 @@
 """The same bytes in other reads: torn apart anywhere, or many events in one.
 
-A client that keeps up sees exactly these pieces, each in a read of its own (see `reader`).
+A client that keeps up sees exactly these pieces, each in a read of its own (see `lockstep`).
 """
 
 from __future__ import annotations
