@@ -35,8 +35,8 @@ UNQUOTED: dict[str, Any] = {
     "method": "POST",
     "path": "/",
     "params": "['messages']",
-    "upstream": "openai",
-    "exception": "OpenAIException",
+    "upstream": "upstream",
+    "exception": "UpstreamException",
     "said": "an error of the upstream",
 }
 """What an error quotes that no request provoked: one that a mock asks for by its situation."""
