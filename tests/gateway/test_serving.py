@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
 
-from onpaper.gateway.__main__ import main
+from onpaper.errors import BadInput
 from onpaper.gateway.server import listen
+from onpaper.gateway.serving import Serving, serving
 
 KEY = {"authorization": "Bearer sk-canary"}
 
@@ -24,7 +27,7 @@ def run():
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str) -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-m", "onpaper.gateway", *arguments]
+        command = [sys.executable, "-c", "from onpaper.cli import main; main()", "serve", *arguments]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
         )
@@ -68,25 +71,33 @@ def test_tls_prints_the_certificate_to_trust(run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("how", "sentence"),
     [
-        (["--as", "grok"], "onpaper: "),
-        (["--host", "0.0.0.0"], "not a loopback address"),
-        (["--port", "99999"], "a port is between 0 and 65535"),
-        (["--workers", "0"], "at least one worker, found 0"),
-        (["--certificate", "x"], "belong together"),
-        (["--max-body", "0"], "the limit body_bytes must be positive"),
-        (["--rpm", "0"], "a quota is at least 1"),
+        ({"play": {"provider": "grok"}}, "did you mean 'groq'"),
+        ({"host": "0.0.0.0"}, "not a loopback address"),
+        ({"port": 99999}, "a port is between 0 and 65535"),
+        ({"workers": 0}, "at least one worker, found 0"),
+        ({"workers": 2, "play": {"mock": "helo"}}, "did you mean 'hello'"),
+        ({"tls": (Path("no"), Path("no"))}, "give PEM files"),
+        ({"play": {"requests_per_minute": 0}}, "a quota is at least 1"),
+        ({"journal_file": "/no/such/folder/file"}, "cannot write the journal"),
     ],
 )
-def test_bad_input_is_one_sentence_and_status_2(arguments, sentence, capsys):
-    assert main(arguments) == 2
-    shown = capsys.readouterr().err
-    assert sentence in shown
-    assert shown.count("\n") == 1
+def test_bad_input_is_one_sentence(how, sentence):
+    with pytest.raises(BadInput, match=re.escape(sentence)), serving(Serving(**how)):
+        pytest.fail("it started")
 
 
-def test_a_port_in_use_says_which_option_to_change(capsys):
+def test_a_port_in_use_says_which_option_to_change():
     with listen("127.0.0.1", 0) as taken:
-        assert main(["--port", str(taken.getsockname()[1])]) == 2
-    assert "--port" in capsys.readouterr().err
+        port = taken.getsockname()[1]
+        with pytest.raises(BadInput, match="--port"), serving(Serving(port=port)):
+            pytest.fail("it started")
+
+
+def test_a_failed_start_frees_the_port():
+    with listen("127.0.0.1", 0) as found:
+        port = found.getsockname()[1]
+    for _ in range(2):
+        with pytest.raises(BadInput), serving(Serving(port=port, journal_file="/no/such/folder/file")):
+            pytest.fail("it started")

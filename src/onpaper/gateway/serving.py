@@ -84,24 +84,22 @@ def serving(how: Serving) -> Iterator[Started]:
 
 @contextlib.contextmanager
 def _one_worker(how: Serving, certificate: Path | None, key: Path | None, trust: str) -> Iterator[Started]:
-    thread = ServerThread(
-        answer_for(how.play),
-        how.host,
-        how.port,
-        limits=how.limits,
-        allow_remote=how.allow_remote,
-        tls=_context(certificate, key),
-    )
-    file = JournalFile(how.journal_file) if how.journal_file else None
-    sessions = Sessions(thread.url, thread.answer, thread.journal, attach=file.attach if file else None)
-    admin = Admin(sessions, lambda: thread.server.open_connections, how.admin_hosts)
-    thread.server.route = admin.before(sessions.route) if how.admin else sessions.route
-    try:
-        with thread:
-            yield Started(thread.url, f"{thread.url}/_onpaper/" if how.admin else "", trust)
-    finally:
-        if file is not None:
-            file.close()
+    answer = answer_for(how.play)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(JournalFile(how.journal_file)) if how.journal_file else None
+        thread = ServerThread(
+            answer,
+            how.host,
+            how.port,
+            limits=how.limits,
+            allow_remote=how.allow_remote,
+            tls=_context(certificate, key),
+        )
+        sessions = Sessions(thread.url, answer, thread.journal, attach=file.attach if file else None)
+        admin = Admin(sessions, lambda: thread.server.open_connections, how.admin_hosts)
+        thread.server.route = admin.before(sessions.route) if how.admin else sessions.route
+        stack.enter_context(thread)
+        yield Started(thread.url, f"{thread.url}/_onpaper/" if how.admin else "", trust)
 
 
 @contextlib.contextmanager

@@ -258,9 +258,10 @@ class _Worker:
         job = self._job
         try:
             tls = _context(job)
-            listening = listen(job.host, job.port, allow_remote=job.allow_remote, share=True)
-            self._server = Server(answer_for(job.said), limits=job.limits, listening=listening, tls=tls)
+            answer = answer_for(job.said)
             file = self._file = JournalFile(job.journal_file) if job.journal_file else None
+            listening = listen(job.host, job.port, allow_remote=job.allow_remote, share=True)
+            self._server = Server(answer, limits=job.limits, listening=listening, tls=tls)
             self._sessions = Sessions(
                 self._server.url,
                 self._server.answer,
