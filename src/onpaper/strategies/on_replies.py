@@ -17,7 +17,7 @@ from onpaper.strategies.replies import Spoken, replies
 from onpaper.strategies.schedules import SILENT, Schedule, fault_schedules
 from onpaper.strategies.shown import Shown
 from onpaper.strategies.subject import Subject
-from onpaper.suite.run import Run
+from onpaper.suite.run import Hung, Run
 from onpaper.suite.verdict import Broken
 from onpaper.wire.reading import Reading
 
@@ -76,7 +76,7 @@ async def any_framing_any_cut(subject: Subject, case: Cut) -> None:
         for _ in range(case.times):
             run = await ask(subject, backend, case.reply.asked.stream)
             run.scripts.append(case.script)
-            judge(run, case.reply.reading)
+            judge(run, case.reply.reading, subject.results)
 
 
 def answering(subject: Subject, script: Script) -> Callable[[Request], Script]:
@@ -93,33 +93,42 @@ async def ask(subject: Subject, backend: Any, stream: bool) -> Run:
     return await subject.call(backend, "complete", **kwargs)
 
 
-def judge(run: Run, reading: Reading) -> None:
-    """Demand that a run gave what the bytes say: the error, or the text, the tool calls and the usage."""
+def judge(run: Run, reading: Reading, results: frozenset[str]) -> None:
+    """Demand that a run gave what the bytes say: the error, or the text, the tool calls and the usage.
+
+    Tool calls that nobody asked for may be refused, unless the backend declares the result `tool_calls`.
+    """
     if reading.error is not None or reading.problems:
         said = reading.error.message if reading.error is not None else reading.problems[0]
         run.must_raise(f"the server reported an error ({said})" if reading.error else said)
         return
+    declared = not run.streamed or "tool_calls" in results
+    if reading.tool_calls and not declared and run.error is not None and not isinstance(run.error, Hung):
+        return
     run.must_say(reading.text)
-    _judge_calls(run, reading)
+    if declared:
+        _judge_calls(run, reading)
+    elif reading.tool_calls:
+        _must_signal(run, reading)
     _judge_usage(run, reading)
+
+
+def _must_signal(run: Run, reading: Reading) -> None:
+    stats = run.stats or {}
+    said = stats.get("tool_calls") or stats.get("done_reason") in ("tool_calls", "tool_use")
+    if not said and not reading.text:
+        names = [call.name for call in reading.tool_calls]
+        raise Broken(
+            f"the tools {names} were called, and stream() gave an empty reply without a sign", run.wire
+        )
 
 
 def _judge_calls(run: Run, reading: Reading) -> None:
     wanted = [(call.name, call.decoded) for call in reading.tool_calls]
-    stats = run.stats or {}
-    offered = stats.get("tool_calls", ABSENT) if run.streamed else run.result.get("tool_calls")
-    if offered is ABSENT:
-        if wanted and not reading.text and stats.get("done_reason") not in ("tool_calls", "tool_use"):
-            raise Broken(
-                f"tool calls came ({wanted}), and stream() gave an empty reply without a sign", run.wire
-            )
-        return
+    offered = (run.stats or {}).get("tool_calls") if run.streamed else run.result.get("tool_calls")
     found = [_named(call) for call in offered or ()]
     if found != wanted:
         raise Broken(f"{run.operation} gave the tool calls {found}; the server sent {wanted}", run.wire)
-
-
-ABSENT = object()
 
 
 def _named(call: Any) -> tuple[Any, Any]:
@@ -128,6 +137,8 @@ def _named(call: Any) -> tuple[Any, Any]:
 
 
 def _judge_usage(run: Run, reading: Reading) -> None:
+    if run.streamed and run.stats is None:
+        return  # stream() takes no stats
     counts = (run.stats or {}) if run.streamed else run.result.get("usage") or {}
     names = ("prompt_tokens", "completion_tokens") if run.streamed else ("prompt", "completion")
     usage = reading.usage
@@ -190,6 +201,6 @@ async def any_fault(subject: Subject, case: Faulty) -> None:
     async with subject.backend() as backend:
         run = await ask(subject, backend, case.reply.asked.stream)
     run.scripts.append(script)
-    if run.error is not None and type(run.error).__name__ != "Hung":
+    if run.error is not None and not isinstance(run.error, Hung):
         return
     run.must_say(case.reply.reading.text)

@@ -67,6 +67,8 @@ class Subject(Shown):
     takes: Callable[[str, str], bool] = takes_all
     socket: bool = True
     patience: float = 5.0
+    results: frozenset[str] = frozenset({"tool_calls"})
+    """The optional results that the backend declares, and is held to."""
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
@@ -122,19 +124,23 @@ class Subject(Shown):
         """One call of a backend, from its arguments to all that came of it. What it raises ends up in the run."""
         run = Run(self.contract, f"{method}()", key=self.key)
         run.streamed = method == "stream"
-        run.stats = {}
+        if self.takes(method, "stats"):
+            run.stats = {}
+            kwargs["stats"] = run.stats
         mark = self.gateway.journal.mark()
         messages = copy.deepcopy(MESSAGES) if messages is None else messages
         try:
             async with asyncio.timeout(self.patience) as limit:
                 if run.streamed:
-                    source = backend.stream(messages, stats=run.stats, **kwargs)
+                    source = backend.stream(messages, **kwargs)
                     async for piece in await source if inspect.isawaitable(source) else source:
                         run.pieces.append(piece)
                 else:
-                    run.value = await getattr(backend, method)(messages, stats=run.stats, **kwargs)
+                    run.value = await getattr(backend, method)(messages, **kwargs)
         except TimeoutError as error:
             run.error = Hung(f"no end within {self.patience:g} s") if limit.expired() else error
+            if limit.expired():
+                self.patience = max(0.5, self.patience / 2)
         except Exception as error:
             run.error = error
         run.phase = "call" if run.error is not None else ""

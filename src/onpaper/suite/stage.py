@@ -31,6 +31,9 @@ HELLO = Play("hello")
 PATIENCE = 6.0
 """How long one drive may take, in seconds; halved with each that hangs."""
 
+INTERFACE = ("stream", "complete", "prefill", "list_models", "set_model", "aclose")
+"""The methods that a backend may have."""
+
 Act = Callable[[Any, Run], Awaitable[None]]
 
 
@@ -62,6 +65,9 @@ class Stage:
     seen: dict[Hashable, Run] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     patience: float = PATIENCE
+    methods: dict[str, inspect.Signature | None] | None = None
+    """The methods of the interface that a backend has, with their signatures as far as Python can tell them; of the
+    first backend that was made, since a factory may be a function, and a method may be set on the instance."""
 
     @property
     def contract(self) -> Any:
@@ -160,6 +166,7 @@ class Stage:
                 run.error, run.phase = error, "construct"
                 yield None
             else:
+                self._look_at(backend)
                 try:
                     yield backend
                 finally:
@@ -227,7 +234,9 @@ class Stage:
                 return self._make(server, Setup(args=tuple(kwargs.items())))
 
             key = KEY if self.keyed else None
-            yield Subject(make, self.contract, server, key, self.takes), lambda work: self.hall.drive(work, 20)
+            results = frozenset(name for name, state in self.declared.capabilities.items() if state == "yes")
+            subject = Subject(make, self.contract, server, key, self.takes, results=results)
+            yield subject, lambda work: self.hall.drive(work, 20)
 
     # ---- controls ------------------------------------------------------------------------------------------------
 
@@ -254,20 +263,39 @@ class Stage:
 
     def needs(self, method: str) -> None:
         """Demand that the backend has a method. Raises NotApplicable."""
-        target = self.factory if inspect.isclass(self.factory) else None
-        if target is not None and not hasattr(target, method):
+        if self.methods is not None and method not in self.methods:
             raise NotApplicable(f"the backend has no {method}()")
 
     def takes(self, method: str, parameter: str) -> bool:
-        """Whether a method's signature takes a parameter (unknown signatures take everything)."""
-        target = self.factory if not inspect.isclass(self.factory) and method == "__init__" else getattr(self.factory, method, None)
-        if target is None:
+        """Whether a method's signature takes a parameter; one that Python cannot tell takes everything.
+
+        `__init__` stands for the factory.
+        """
+        if method == "__init__":
+            return _takes(_signature(self.factory), parameter)
+        if self.methods is None:
             return True
-        try:
-            parameters = inspect.signature(target).parameters
-        except (TypeError, ValueError):
-            return True
-        return parameter in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+        return method in self.methods and (parameter == "self" or _takes(self.methods[method], parameter))
+
+    def _look_at(self, backend: Any) -> None:
+        """Note what a backend offers."""
+        if self.methods is None:
+            found = {name: getattr(backend, name, None) for name in INTERFACE}
+            self.methods = {name: _signature(method) for name, method in found.items() if callable(method)}
+
+
+def _signature(function: Any) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+
+
+def _takes(signature: inspect.Signature | None, parameter: str) -> bool:
+    if signature is None:
+        return True
+    kinds = signature.parameters.values()
+    return parameter in signature.parameters or any(one.kind is one.VAR_KEYWORD for one in kinds)
 
 
 def streaming(messages: Any = MESSAGES, **kwargs: Any) -> Act:
@@ -295,11 +323,7 @@ def completing(messages: Any = MESSAGES, **kwargs: Any) -> Act:
 
 def _counting(method: Any, run: Run) -> dict[str, Any]:
     """The argument `stats`, where a method takes it."""
-    try:
-        parameters = inspect.signature(method).parameters
-    except (TypeError, ValueError):
-        parameters = {}  # type: ignore[assignment]
-    if parameters and "stats" not in parameters and not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+    if not _takes(_signature(method), "stats"):
         return {}
     run.stats = {}
     return {"stats": run.stats}
