@@ -5,7 +5,6 @@ No I/O and no bytes: `onpaper.wire.complaint` puts a refusal into the provider's
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping
@@ -123,5 +122,16 @@ def _role(where: list[str | int], body: Any) -> str:
 
 
 def _hint(name: str, contract: Contract) -> str:
-    close = difflib.get_close_matches(name, sorted(contract.keys), n=1)
-    return f", did you mean '{close[0]}'?" if close else ""
+    """The accepted key that is nearest, if one or two edits lead to it."""
+    near = sorted((_distance(name, key), key) for key in contract.keys)
+    return f", did you mean '{near[0][1]}'?" if near and near[0][0] <= 2 else ""
+
+
+def _distance(left: str, right: str) -> int:
+    """The edit distance of Levenshtein."""
+    row = list(range(len(right) + 1))
+    for number, one in enumerate(left, 1):
+        before, row[0] = row[0], number
+        for at, other in enumerate(right, 1):
+            before, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, before + (one != other))
+    return row[-1]
