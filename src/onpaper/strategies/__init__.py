@@ -17,26 +17,39 @@ Everything is read from a `Contract`, so that what is drawn is what that provide
 | how a reply arrives, and what goes wrong with it | `cuts(body)`, `fault_schedules(script)` |
 
 All shrink to something that a person can read.
+
+`properties()` are rules about a backend that hold for every case; `search(property, subject, run)` looks for the
+smallest case that breaks one.
 """
 
 from onpaper.strategies.bodies import WrongBody, request_bodies
 from onpaper.strategies.conversation import messages, tool_choice, tools
 from onpaper.strategies.cuts import cuts
+from onpaper.strategies.properties import Property, properties
 from onpaper.strategies.replies import Spoken, framings, replies
 from onpaper.strategies.sampling import WrongSampling, body_with, sampling
+from onpaper.strategies.schedules import fault_schedules
+from onpaper.strategies.search import Counterexample, search
+from onpaper.strategies.subject import Subject
 from onpaper.strategies.texts import texts
 
 __all__ = [
+    "Counterexample",
+    "Property",
     "Spoken",
+    "Subject",
     "WrongBody",
     "WrongSampling",
     "body_with",
     "cuts",
+    "fault_schedules",
     "framings",
     "messages",
+    "properties",
     "replies",
     "request_bodies",
     "sampling",
+    "search",
     "texts",
     "tool_choice",
     "tools",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
 
 from onpaper.answer import MODELS
+from onpaper.strategies.drawing import mostly
 from onpaper.strategies.schema import Alternative, Reader, Schema
-from onpaper.strategies.texts import json_objects, json_schemas, json_values, mostly, names, texts
+from onpaper.strategies.texts import json_objects, json_schemas, json_values, names, texts
 
 UNBOUNDED_INTEGERS = (0, 1, -1, 2, 7, 42, 2**31 - 1, 2**31, -(2**31), 2**53, 2**63 - 1)
 UNBOUNDED_NUMBERS = (0, 1, 0.5, -0.5, 1.1, 1e-7, -1, 2, 1000, 123456.789)
@@ -60,20 +62,19 @@ class Accepted:
 
     def of(self, schema: Any, name: str = "") -> st.SearchStrategy[Any]:
         """Values of a schema; `name` is the key they stand under. Nothing to draw when no value satisfies it."""
-        made = self._made.get((id(schema), name))
-        if made is None:
-            # deferred: schemas may refer to themselves. The schema is kept, so that its id stays its own.
-            made = self._made[id(schema), name] = (schema, st.deferred(lambda: self._of(schema, name)))
-        return made[1]
-
-    def _of(self, schema: Any, name: str) -> st.SearchStrategy[Any]:
-        alternatives = self.reader.alternatives(schema)
-        return st.one_of([self.alternative(one, name) for one in alternatives])
+        key = (id(schema), name)
+        if key not in self._made:
+            # A schema that refers to itself finds the deferred one; any other is spared the detour. The schema is
+            # kept, so that its id stays its own.
+            self._made[key] = (schema, st.deferred(lambda: self._made[key][1]))
+            strategies = [self.alternative(one, name) for one in self.reader.alternatives(schema)]
+            self._made[key] = (schema, strategies[0] if len(strategies) == 1 else st.one_of(strategies))
+        return self._made[key][1]
 
     def alternative(self, one: Alternative, name: str = "") -> st.SearchStrategy[Any]:
         """Values of one alternative."""
         if one.values is not None:
-            return st.sampled_from(one.values)
+            return st.sampled_from(one.values) if len(one.values) > 1 else st.just(one.values[0])
         if one.type == "object":
             return self.objects(one.rules, name)
         if one.type == "array":
@@ -130,29 +131,24 @@ class Accepted:
 def chosen(
     always: Mapping[str, st.SearchStrategy[Any]], optional: Mapping[str, st.SearchStrategy[Any]]
 ) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects with every key of `always` and up to six of `optional`; only what is chosen costs time."""
-    if not optional:
-        return st.fixed_dictionaries(dict(always))
-    return st.builds(lambda one, other: one | other, st.fixed_dictionaries(dict(always)), some_of(optional))
-
-
-def some_of(
-    values: Mapping[str, st.SearchStrategy[Any]], most: int = 6, alias: Callable[[str], Any] = str
-) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects with some of the keys, at most one of each `alias`. Shrinks key by key to the empty object.
-
-    Each key is drawn with its value, so that Hypothesis can take it away without touching the others.
-    """
-    if not values:
-        return st.builds(dict)
-    names = tuple(values)
+    """Objects with every key of `always` and none, one, two, or all of `optional`."""
+    picks = st.sampled_from(_picks(tuple(optional)))
 
     @st.composite
-    def entry(draw: st.DrawFn) -> tuple[str, Any]:
-        name = draw(st.sampled_from(names))
-        return name, draw(values[name])
+    def chosen_keys(draw: st.DrawFn) -> dict[str, Any]:
+        drawn = {key: draw(value) for key, value in always.items()}
+        if optional:
+            drawn.update((key, draw(optional[key])) for key in draw(picks))
+        return drawn
 
-    return st.lists(entry(), unique_by=lambda one: alias(one[0]), max_size=most).map(dict)
+    return chosen_keys()
+
+
+def _picks(names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Choices among names, the smaller ones first and as likely, all together, as the larger ones."""
+    single = [(name,) for name in names]
+    pairs = list(itertools.combinations(names, 2))[: 3 * len(names)]
+    return [(), *[()] * (len(names) // 2), *single, *pairs, names]
 
 
 def numbers(rules: Schema, *, whole: bool) -> st.SearchStrategy[Any]:
@@ -204,8 +200,11 @@ def _within(value: float, low: Any, high: Any) -> bool:
 
 
 def _unlike(values: list[Any]) -> list[Any]:
-    """Without repetitions; 1 and 1.0 are two, since JSON writes them differently."""
-    return list({(type(value), value): value for value in values}.values())
+    """Without repetitions, whole ones near zero first; 1 and 1.0 are two, since JSON writes them differently."""
+    unlike = {(type(value), value): value for value in values}.values()
+    return sorted(
+        unlike, key=lambda value: (value != int(value), abs(value), value < 0, isinstance(value, float))
+    )
 
 
 def strings(rules: Schema, name: str = "") -> st.SearchStrategy[str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Literal, overload
 
-from hypothesis import reject
 from hypothesis import strategies as st
 
 from onpaper.contract import Contract, Violation
-from onpaper.strategies.accepted import Accepted, renamed, some_of
+from onpaper.strategies.accepted import Accepted, renamed
 from onpaper.strategies.conversation import paired
+from onpaper.strategies.drawing import anew, kept, one_of_many, some_of
 from onpaper.strategies.refused import UNKNOWN, Refused, put, without
 
 Body = dict[str, Any]
@@ -45,7 +45,7 @@ def request_bodies(contract: Contract, *, valid: bool = True) -> st.SearchStrate
     >>> test_a_contract_tells_good_from_bad()
     """
     bodies = Bodies.of(contract)
-    return bodies.valid() if valid else bodies.wrong()
+    return anew(bodies.valid() if valid else bodies.wrong())
 
 
 class Bodies:
@@ -205,34 +205,6 @@ class Bodies:
                 return {**body, key: value, excludes: other}
 
             yield st.builds(beside, self._drafts(), self.value(key), self.value(excludes))
-
-
-def one_of_many(strategies: Iterable[st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
-    """As `one_of`, each equally likely however many, and without printing them all when something goes wrong."""
-    choices = list(strategies)
-
-    @st.composite
-    def one(draw: st.DrawFn) -> Any:
-        return draw(choices[draw(st.integers(0, len(choices) - 1))])
-
-    return one()
-
-
-def kept(drawn: st.SearchStrategy[Any], judge: Callable[[Any], Any]) -> st.SearchStrategy[Any]:
-    """What `judge` makes of what is drawn, drawn again where that is None.
-
-    As `filter`, whose message would print the whole tree of strategies.
-    """
-
-    @st.composite
-    def judged(draw: st.DrawFn) -> Any:
-        for _ in range(5):
-            found = judge(draw(drawn))
-            if found is not None:
-                return found
-        return reject()
-
-    return judged()
 
 
 def tool_choice_names(offered: list[Any]) -> list[str]:

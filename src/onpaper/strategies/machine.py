@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import json
 from collections.abc import Callable, Coroutine
@@ -25,8 +26,15 @@ T = TypeVar("T")
 MODELS = ("gpt-4o-mini", "openai/gpt-4o-mini", "m")
 
 
+def _ignore(broken: Broken) -> None:
+    """Nobody asked to be told."""
+
+
 def machine(
-    subject: Subject, run: Callable[[Coroutine[Any, Any, Any]], Any], steps: list[str] | None = None
+    subject: Subject,
+    run: Callable[[Coroutine[Any, Any, Any]], Any],
+    steps: list[str] | None = None,
+    broke: Callable[[Broken], None] = _ignore,
 ) -> type[RuleBasedStateMachine]:
     """A state machine over one backend: stream, complete, prefill, set_model, list_models, cancel, close, in any
     order, several streams at once.
@@ -34,10 +42,24 @@ def machine(
     After each step the journal must hold exactly the requests that the steps explain: each call one, `prefill`
     none where requests cost money, each with the current model and with the body that the same arguments gave
     before. Every reply echoes its question, and its counts are its own, so that a mix-up shows. `run` runs a
-    coroutine where the backend lives; `steps` is kept at the steps of the present run, in words. Raises
-    `Broken`.
+    coroutine where the backend lives; `steps` is kept at the steps of the present run, in words, and `broke` is
+    told when one goes wrong. Raises `Broken`.
     """
-    told = [] if steps is None else steps
+    told: list[str] = [] if steps is None else steps
+
+    def step(**drawn: Any) -> Callable[[Callable[..., None]], Any]:
+        return lambda act: rule(**drawn)(noting(act))
+
+    def noting(act: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(act)
+        def noted(self: Any, **given: Any) -> None:
+            try:
+                act(self, **given)
+            except Broken as broken:
+                broke(broken)
+                raise
+
+        return noted
 
     class AnyOrder(RuleBasedStateMachine):
         def __init__(self) -> None:
@@ -66,14 +88,14 @@ def machine(
 
         # ---- calls -----------------------------------------------------------------------------------------------
 
-        @rule(given=givens(subject, accepted=True))
+        @step(given=givens(subject, accepted=True))
         def call(self, given: Any) -> None:
             told.append(f"await backend.{given.method}(…, {given.call})")
             one = self._do(self._ask(given.method, given.kwargs))
             self.expected += 1
             self._judge(one)
 
-        @rule(count=st.integers(2, 4))
+        @step(count=st.integers(2, 4))
         def streams_at_once(self, count: int) -> None:
             told.append(f"{count} streams at once")
 
@@ -121,7 +143,7 @@ def machine(
             if before != same:
                 raise Broken(f"the same arguments gave another body before: {before!r}", same, "body")
 
-        @rule(pieces=st.integers(1, 2))
+        @step(pieces=st.integers(1, 2))
         def cancel(self, pieces: int) -> None:
             if not subject.takes("stream", "messages"):
                 return
@@ -144,7 +166,7 @@ def machine(
 
         # ---- the rest --------------------------------------------------------------------------------------------
 
-        @rule()
+        @step()
         def prefill(self) -> None:
             if not subject.takes("prefill", "messages"):
                 return
@@ -156,7 +178,7 @@ def machine(
                 raise Broken(f"prefill() sent {sent} requests" + " that bill" * subject.contract.metered)
             self.expected += sent
 
-        @rule(name=st.sampled_from(MODELS))
+        @step(name=st.sampled_from(MODELS))
         def set_model(self, name: str) -> None:
             if not subject.takes("set_model", "name"):
                 return
@@ -173,7 +195,7 @@ def machine(
             if self._do(switch()):
                 self.model = name
 
-        @rule()
+        @step()
         def list_models(self) -> None:
             if not subject.takes("list_models", "self"):
                 return
@@ -186,13 +208,14 @@ def machine(
             ):
                 raise Broken(f"list_models() gave {found!r}, not a list of names")
 
-        @rule()
+        @step()
         def close(self) -> None:
             told.append("await backend.aclose(); backend = Backend()")
             self._do(close(self.backend))
             self.backend = self._do(self._make())
 
         @invariant()
+        @noting
         def the_journal_holds_what_was_asked(self) -> None:
             if self.backend is None:
                 return

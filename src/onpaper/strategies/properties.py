@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
 from onpaper.strategies.subject import Subject
+from onpaper.suite.verdict import Broken
 
 Judge = Callable[[Subject, Any], Coroutine[Any, Any, None]]
 Runner = Callable[[Coroutine[Any, Any, Any]], Any]
 """Runs a coroutine to its end where backends live, such as `asyncio.Runner().run`."""
-Machine = Callable[[Subject, Runner, list[str]], type[RuleBasedStateMachine]]
+Machine = Callable[[Subject, Runner, list[str], Callable[[Broken], None]], type[RuleBasedStateMachine]]
 
 
 def _always(subject: Subject) -> str:

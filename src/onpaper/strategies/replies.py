@@ -177,7 +177,7 @@ def framings() -> st.SearchStrategy[Framing]:
     )
     return st.builds(
         Framing,
-        newline=st.sampled_from(("lf", "crlf", "cr")),
+        newline=st.sampled_from(("lf", "crlf", "cr", "crlf")),
         space=st.sampled_from((True, False)),
         bom=st.booleans(),
         multiline=st.booleans(),
@@ -198,6 +198,6 @@ def framing_table(framing: Framing) -> Mapping[str, Any]:
     }
 
 
-def arguments_of(call: Any) -> Any:
+def arguments_of(call: Call) -> Any:
     """The arguments of a tool call as a value."""
-    return json.loads(call.arguments or "{}") if isinstance(call.arguments, str) else call.arguments
+    return json.loads("".join(call.arguments) or "{}")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from onpaper.contract import Contract, Violation
 from onpaper.errors import BadInput, nearest
-from onpaper.strategies.accepted import some_of
-from onpaper.strategies.bodies import Bodies, kept, one_of_many
+from onpaper.strategies.bodies import Bodies
+from onpaper.strategies.drawing import anew, kept, one_of_many, some_of
 from onpaper.strategies.refused import put
 from onpaper.strategies.schema import Reader
 
@@ -93,7 +93,7 @@ def sampling(
     >>> test_the_contract_agrees()
     """
     places = places_of(contract, keys)
-    return _valid(contract, places) if valid else _wrong(contract, places)
+    return anew(_valid(contract, places) if valid else _wrong(contract, places))
 
 
 def place(contract: Contract, name: str) -> tuple[str, ...] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +13,13 @@ from hypothesis.database import ExampleDatabase
 from hypothesis.errors import FlakyFailure, Unsatisfiable
 from hypothesis.stateful import run_state_machine_as_test
 
+from onpaper.strategies.drawing import anew
 from onpaper.strategies.properties import Property, Runner
 from onpaper.strategies.subject import Subject
 from onpaper.suite.verdict import Broken
 
 SHRINKING = 8.0
 """Seconds that are spent on making a failing case smaller."""
-BATCH = 10
-"""How many cases are drawn in a row. After ten Hypothesis makes five variations of each case that it draws, which
-for cases as large as these find less than new ones: so it begins anew, from another seed."""
 STEPS = 12
 """How many steps a state machine takes at most."""
 
@@ -58,41 +56,38 @@ def search(
     that a `database` remembers are tried first. About `shrinking` seconds are spent on making a failing case
     smaller. Errors that are not the backend's own are passed on.
     """
-    wanted = examples or rule.examples
-    for batch in range(-(-wanted // BATCH)):
-        options = settings(
-            max_examples=min(BATCH, wanted - batch * BATCH),
-            stateful_step_count=STEPS,
-            database=database,
-            deadline=None,
-            phases=(Phase.generate, Phase.shrink) if batch else (Phase.reuse, Phase.generate, Phase.shrink),
-            suppress_health_check=list(HealthCheck),
-            report_multiple_bugs=False,
-            verbosity=Verbosity.quiet,
-            print_blob=False,
-        )
-        found = _search(rule, subject, run, options, seed * 1_000_003 + batch, shrinking)
-        if found is not None:
-            return found
-    return None
-
-
-def _search(
-    rule: Property, subject: Subject, run: Runner, options: settings, seed: int, shrinking: float
-) -> Counterexample | None:
+    options = settings(
+        max_examples=examples or rule.examples,
+        stateful_step_count=STEPS,
+        database=database,
+        deadline=None,
+        phases=(Phase.reuse, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        verbosity=Verbosity.quiet,
+        print_blob=False,
+    )
     failing = _Failing(shrinking)
     try:
         if rule.machine is not None:
-            machine = seeded(seed)(rule.machine(subject, run, failing.steps))
-            run_state_machine_as_test(machine, settings=options)
+            steps: list[str] = []
+
+            def in_time(work: Coroutine[Any, Any, Any]) -> Any:
+                if failing.over:
+                    work.close()
+                    raise _Enough
+                return run(work)
+
+            def broke(broken: Broken) -> None:
+                failing.note(tuple(steps), broken)
+
+            machine = rule.machine(subject, in_time, steps, broke)
+            run_state_machine_as_test(seeded(seed)(machine), settings=options)
         else:
             seeded(seed)(options(_test(rule, subject, run, failing)))()
     except Unsatisfiable:
         return None
-    except Broken as broken:
-        case = tuple(failing.steps) if rule.machine is not None else failing.case
-        return Counterexample(rule, case, broken)
-    except FlakyFailure:
+    except (Broken, FlakyFailure, _Enough):
         if failing.broken is None:
             raise
         return Counterexample(rule, failing.case, failing.broken)
@@ -104,30 +99,35 @@ def _test(rule: Property, subject: Subject, run: Runner, failing: _Failing) -> C
     assert rule.cases is not None and rule.judge is not None
     judge = rule.judge
 
-    @given(rule.cases(subject))
+    @given(anew(rule.cases(subject)))
     def try_one(case: Any) -> None:
-        if failing.wants(case):
-            try:
-                run(judge(subject, case))
-            except Broken as broken:
-                failing.note(case, broken)
-                raise
+        if failing.over:
+            raise _Enough
+        try:
+            run(judge(subject, case))
+        except Broken as broken:
+            failing.note(case, broken)
+            raise
 
     return try_one
 
 
+class _Enough(BaseException):
+    """Ends the shrinking: what was found so far is what is told. Hypothesis lets it through."""
+
+
 class _Failing:
-    """The last case that failed. Once the time for shrinking is over, no other case is tried."""
+    """The last case that failed, which is the smallest so far, and the time that is left for a smaller one."""
 
     def __init__(self, shrinking: float) -> None:
         self._shrinking = shrinking
         self._until = float("inf")
-        self.steps: list[str] = []
         self.case: Any = None
         self.broken: Broken | None = None
 
-    def wants(self, case: Any) -> bool:
-        return time.monotonic() < self._until or repr(case) == repr(self.case)
+    @property
+    def over(self) -> bool:
+        return time.monotonic() > self._until
 
     def note(self, case: Any, broken: Broken) -> None:
         if self.broken is None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
+
+from onpaper.strategies.drawing import mostly
 
 PLAIN = ("hi", "", "Hello, world!", "a b", "0")
 ODD = (
@@ -28,8 +29,7 @@ ODD = (
     "<|im_end|></think>",
     "{key}{0}%s",
 )
-LONG = (("lorem ipsum ", 400), ("🙂", 2000))
-"""A text and how often it stands in a row."""
+LONG = ("lorem ipsum " * 400, "🙂" * 2000)
 LONE = ("\ud83d", "\ude00 low", "a\ud800b")
 
 
@@ -43,26 +43,9 @@ def texts(*, surrogates: bool = False) -> st.SearchStrategy[str]:
     ...     assert text.encode().decode() == text
     >>> test_every_text_survives_utf8()
     """
-    pool = [(text, 1) for text in (*PLAIN, *PLAIN, *ODD, *(LONE if surrogates else ()))]
+    pool = (*PLAIN, *PLAIN, *ODD, *LONG, *(LONE if surrogates else ()))
     alphabet = st.characters() if surrogates else st.characters(exclude_categories=["Cs"])
-    any_text = st.text(alphabet, max_size=12).map(lambda text: (text, 1))
-    return mostly([*pool, *LONG], any_text).map(lambda one: one[0] * one[1])
-
-
-def mostly(pool: Sequence[Any], others: st.SearchStrategy[Any], share: int = 3) -> st.SearchStrategy[Any]:
-    """Values of a pool, and one time in `share` any others. Shrinks to the first of the pool.
-
-    As `sampled_from(pool) | others`, but a value of the pool is a single choice, so that Hypothesis has less
-    to take away with it when it shrinks.
-    """
-    places = tuple(range(len(pool))) + (len(pool),) * max(1, len(pool) // (share - 1))
-
-    @st.composite
-    def one(draw: st.DrawFn) -> Any:
-        place = draw(st.sampled_from(places))
-        return pool[place] if place < len(pool) else draw(others)
-
-    return one()
+    return mostly(pool, st.text(alphabet, max_size=12))
 
 
 def names() -> st.SearchStrategy[str]:
