@@ -41,7 +41,8 @@ class Clause:
     """A rule and how it is judged.
 
     `covers` are the numbers of the clause catalogue in docs/clauses.md; `policy` marks a choice of this project where
-    no standard decides; `protocol` limits the clause to providers that speak `sse` or `ndjson`.
+    no standard decides; `protocol` limits the clause to providers that speak `sse` or `ndjson`. A `timed` clause measures time, which a
+    busy machine takes from anybody: it is judged again before it blames.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Clause:
     judge: Callable[..., Any]
     policy: bool = False
     protocol: str | None = None
+    timed: bool = False
 
     @property
     def topic(self) -> str:
@@ -77,6 +79,7 @@ def clause(
     cases: Sequence[Any] | Callable[[Contract], tuple[Any, ...]] = ONCE,
     policy: bool = False,
     protocol: str | None = None,
+    timed: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as the judge of a clause."""
 
@@ -85,7 +88,7 @@ def clause(
         if not rule:
             raise ValueError(f"clause {name} has no rule: its docstring is the rule")
         of_contract = cases if callable(cases) else lambda _: tuple(cases)
-        enter(name, kind, level, " ".join(rule.split()), fix.strip(), why, source, covers, of_contract, judge, policy, protocol)
+        enter(name, kind, level, " ".join(rule.split()), fix.strip(), why, source, covers, of_contract, judge, policy, protocol, timed)
         return judge
 
     return register
@@ -104,11 +107,12 @@ def enter(
     judge: Callable[..., Any],
     policy: bool = False,
     protocol: str | None = None,
+    timed: bool = False,
 ) -> None:
     """Enter a clause into the register. Raises ValueError when its name is taken."""
     if name in _REGISTER:
         raise ValueError(f"two clauses are called {name}")
-    _REGISTER[name] = Clause(name, kind, level, rule, fix, why, source, tuple(covers), cases, judge, policy, protocol)
+    _REGISTER[name] = Clause(name, kind, level, rule, fix, why, source, tuple(covers), cases, judge, policy, protocol, timed)
 
 
 @lru_cache(maxsize=1)

@@ -72,7 +72,7 @@ async def reused(stage: Stage, case: Case) -> None:
 LEAVING = tuple(Case(name) for name in ("aclose", "break", "cancel", "exception"))
 
 
-@clause("connection/released", cases=LEAVING, covers=(153, 165), source="https://github.com/BerriAI/litellm/pull/21213",
+@clause("connection/released", timed=True, cases=LEAVING, covers=(153, 165), source="https://github.com/BerriAI/litellm/pull/21213",
         why="The provider goes on generating, and billing, until it sees that nobody listens.")  # fmt: skip
 async def released(stage: Stage, case: Case) -> None:
     """A stream that the caller leaves (aclose, break, cancellation, an exception in its loop) lets go of the connection within 2 s.
@@ -117,7 +117,7 @@ async def released(stage: Stage, case: Case) -> None:
     run.must_not_raise()
 
 
-@clause("connection/abandoned", cases=(Case("closed"), Case("dropped")), covers=(154,), source=POOL,
+@clause("connection/abandoned", timed=True, cases=(Case("closed"), Case("dropped")), covers=(154,), source=POOL,
         why="Twenty interrupted replies, and the twenty-first waits two minutes for a connection.")  # fmt: skip
 async def abandoned(stage: Stage, case: Case) -> None:
     """30 streams that were begun and abandoned (closed, or their last reference dropped) do not exhaust the pool.
@@ -154,7 +154,7 @@ def _numbered(stage: Stage, count: int, pause: float) -> Provider:
     return Provider(stage.contract, Mock.of({"about": "Numbered replies", "reply": replies}), strict=False)
 
 
-@clause("connection/concurrent", covers=(158, 159), source=INTERFACE, why="A buffer or a parser kept on the client mixes the words of two people.")
+@clause("connection/concurrent", timed=True, covers=(158, 159), source=INTERFACE, why="A buffer or a parser kept on the client mixes the words of two people.")
 async def concurrent(stage: Stage, case: Case) -> None:
     """20 streams at once do not mix their text, their counts or their models, and really run at the same time."""
     await stage.plain_stream()
@@ -177,7 +177,7 @@ async def concurrent(stage: Stage, case: Case) -> None:
         raise Broken(f"20 streams of {alone:.2f} s each took {took:.2f} s: they ran one after the other")
 
 
-@clause("connection/aclose", covers=(160,), source=INTERFACE, why="Sockets that stay open after the end are warnings today and 'too many open files' later.")
+@clause("connection/aclose", timed=True, covers=(160,), source=INTERFACE, why="Sockets that stay open after the end are warnings today and 'too many open files' later.")
 async def aclose(stage: Stage, case: Case) -> None:
     """aclose() closes every connection, and may be called twice."""
     stage.needs("aclose")
@@ -219,7 +219,7 @@ async def second_loop(stage: Stage, case: Case) -> None:
 TIMES = "https://github.com/openai/openai-python/pull/3566"
 
 
-@clause("connection/first-byte-time-out", cases=(Case("stream"), Case("complete")), covers=(162,), source=TIMES, why="A server that accepts and then says nothing.")
+@clause("connection/first-byte-time-out", timed=True, cases=(Case("stream"), Case("complete")), covers=(162,), source=TIMES, why="A server that accepts and then says nothing.")
 async def first_byte(stage: Stage, case: Case) -> None:
     """A server that never answers is an error once the first-byte time-out has passed."""
     setup = limited(stage, "first_byte")
@@ -228,7 +228,7 @@ async def first_byte(stage: Stage, case: Case) -> None:
     run.must_raise("the server never answered")
 
 
-@clause("connection/between-time-out", covers=(162,), source=TIMES, why="A stream that falls silent in the middle of a sentence.")
+@clause("connection/between-time-out", timed=True, covers=(162,), source=TIMES, why="A stream that falls silent in the middle of a sentence.")
 async def between(stage: Stage, case: Case) -> None:
     """A stream that falls silent is an error once the time-out between chunks has passed."""
     setup = limited(stage, "between")
@@ -236,7 +236,7 @@ async def between(stage: Stage, case: Case) -> None:
     run.must_raise("the server fell silent")
 
 
-@clause("connection/keep-alives-are-no-progress", protocol="sse", covers=(163,), policy=True, source=TIMES, why="A proxy's keep-alive comments hide that the model behind it has died.")
+@clause("connection/keep-alives-are-no-progress", timed=True, protocol="sse", covers=(163,), policy=True, source=TIMES, why="A proxy's keep-alive comments hide that the model behind it has died.")
 async def keepalives(stage: Stage, case: Case) -> None:
     """Keep-alive comments do not count as progress: a stream of nothing else is an error once the time-out between chunks has passed."""
     setup = limited(stage, "between")
@@ -252,7 +252,7 @@ async def keepalives(stage: Stage, case: Case) -> None:
     run.must_raise("the server sent nothing but keep-alives")
 
 
-@clause("connection/connect-time-out", covers=(162,), source=TIMES, why="A firewall that drops packets instead of refusing them.")
+@clause("connection/connect-time-out", timed=True, covers=(162,), source=TIMES, why="A firewall that drops packets instead of refusing them.")
 async def connect_time_out(stage: Stage, case: Case) -> None:
     """A server that does not accept is an error once the connect time-out has passed."""
     setup = limited(stage, "connect")
@@ -296,7 +296,7 @@ async def stays(stage: Stage, case: Case) -> None:
         raise Broken(f"{run.operation} never reached base_url{run._raised()}")
 
 
-@clause("connection/loop-not-blocked", cases=(Case("stream"), Case("complete")), covers=(164,), source=INTERFACE, why="While a blocking client waits, nothing else in the application moves.")
+@clause("connection/loop-not-blocked", timed=True, cases=(Case("stream"), Case("complete")), covers=(164,), source=INTERFACE, why="While a blocking client waits, nothing else in the application moves.")
 async def not_blocked(stage: Stage, case: Case) -> None:
     """While a call waits for the server the event loop goes on turning.
 

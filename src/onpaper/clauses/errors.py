@@ -138,7 +138,7 @@ async def no_retry_after_text(stage: Stage, case: Case) -> None:
     run.must_raise("the connection was lost")
 
 
-@clause("errors/bounded-body", cases=(Case("stream"), Case("complete")), covers=(143,), source=INTERFACE, why="An error page that never ends holds the call for ever.")
+@clause("errors/bounded-body", timed=True, cases=(Case("stream"), Case("complete")), covers=(143,), source=INTERFACE, why="An error page that never ends holds the call for ever.")
 async def bounded_body(stage: Stage, case: Case) -> None:
     """The body of an error is read up to a bound in time: a server that never ends it does not hold a call whose
     time-out between chunks is short.

@@ -88,7 +88,7 @@ async def cannot_be_asked(stage: Stage, case: Case) -> None:
         raise Broken(f"list_models() gave {run.value!r}; the configured model is {stage.declared.model_name!r}")
 
 
-@clause("models/time-out", covers=(135, 137), source=INTERFACE, level="should", why="A settings page that hangs because a provider does.")
+@clause("models/time-out", timed=True, covers=(135, 137), source=INTERFACE, level="should", why="A settings page that hangs because a provider does.")
 async def time_out(stage: Stage, case: Case) -> None:
     """A listing that gets no answer gives up within 15 s on its own."""
     if "first_byte" not in stage.declared.timeouts:
@@ -158,7 +158,7 @@ async def switch_refused(stage: Stage, case: Case) -> None:
         raise Broken(f"set_model is declared {state!r}, and it {'raised ' + type(raised).__name__ if raised else 'did not raise'}")
 
 
-@clause("models/listing-apart", covers=(137,), source=INTERFACE, why="A listing that holds a lock, or the only connection, makes the person wait.")
+@clause("models/listing-apart", timed=True, covers=(137,), source=INTERFACE, why="A listing that holds a lock, or the only connection, makes the person wait.")
 async def listing_apart(stage: Stage, case: Case) -> None:
     """A listing that is not answered does not hold up a reply."""
     stage.needs("list_models")

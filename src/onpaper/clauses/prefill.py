@@ -121,7 +121,7 @@ async def keeps_state(stage: Stage, case: Case) -> None:
         raise Broken("after a prefill the same call sent another body", run.chats[-1].request.body, "request body")
 
 
-@clause("prefill/released", covers=(132,), source=INTERFACE, why="It is cancelled whenever the person goes on speaking.")
+@clause("prefill/released", timed=True, covers=(132,), source=INTERFACE, why="It is cancelled whenever the person goes on speaking.")
 async def released(stage: Stage, case: Case) -> None:
     """A prefill that is cancelled lets go of its connection at once."""
     only(stage, metered=False)

@@ -269,14 +269,17 @@ def id_constant(exchange: Exchange, view: View) -> None:
 @server("object", source=OPENAI, why="Typed clients dispatch on it.", level="should")
 def object_kind(exchange: Exchange, view: View) -> None:
     """`object` is what the contract says: chat.completion.chunk in a stream, chat.completion in one piece."""
-    wanted = {one["object"] for one in templates(view.contract) if isinstance(one.get("object"), str)}
+    streamed = "event-stream" in (answered(exchange).header("content-type") or "")
+    whole = view.contract.get("reply.body")
+    written = templates(view.contract) if streamed else [whole] if isinstance(whole, dict) else []
+    wanted = {one["object"] for one in written if isinstance(one.get("object"), str)}
     if not wanted:
         raise NotApplicable("the provider does not name the object")
-    reply = stream_of(exchange)
-    for chunk in chunks(reply):
-        if chunk.get("choices") and chunk.get("object") not in (*wanted, None):
+    values = chunks(stream_of(exchange)) if streamed else [completion_of(exchange, view.contract)[1]]
+    for value in values:
+        if isinstance(value, dict) and value.get("choices") and value.get("object") not in (*wanted, None):
             said = " or ".join(sorted(wanted))
-            raise Broken(f"object is {chunk.get('object')!r}; the contract says {said}", json.dumps(chunk).encode())
+            raise Broken(f"object is {value.get('object')!r}; the contract says {said}", json.dumps(value).encode())
 
 
 @server("delta", source=OPENAI, why="`delta: null` crashes two of seven clients measured.")
@@ -396,6 +399,10 @@ def reply_shape(exchange: Exchange, view: View) -> None:
             raise Broken("a choice has no message", reply.body)
         if message.get("role") not in ("assistant", None):
             raise Broken(f"the role of the message is {message.get('role')!r}", reply.body)
+        if not isinstance(choice.get("index"), int):
+            raise Broken(f"the index of a choice is {choice.get('index')!r}", reply.body)
+        if not isinstance(choice.get("finish_reason"), str):
+            raise Broken(f"the finish reason of a choice is {choice.get('finish_reason')!r}", reply.body)
 
 
 @server("error-has-words", source=OPENAI, why="An error without words is a riddle.")

@@ -198,7 +198,7 @@ async def _one_megabyte(stage: Stage, size: int) -> Run:
     return await stage.drive("stream()", streaming(), answer, memo=("one megabyte", size))
 
 
-@clause("sse/long-line", protocol="sse", cases=(Case("one-megabyte"),), covers=(53,), source=OPENAI_TESTS,
+@clause("sse/long-line", timed=True, protocol="sse", cases=(Case("one-megabyte"),), covers=(53,), source=OPENAI_TESTS,
         why="Line readers have limits that nobody chose, 64 KiB in asyncio; what is longer is cut, or never handed on.")  # fmt: skip
 async def long_line(stage: Stage, case: Case) -> None:
     """A line of a megabyte, in pieces as large as a network packet, comes through whole, or is an error."""
@@ -210,7 +210,7 @@ async def long_line(stage: Stage, case: Case) -> None:
         raise Broken(f"{len(MEGABYTE) + 1} characters were sent, {len(run.text)} came out")
 
 
-@clause("sse/linear-time", protocol="sse", cases=(Case("small-pieces"),), covers=(53,), level="should", source=OPENAI_TESTS,
+@clause("sse/linear-time", timed=True, protocol="sse", cases=(Case("small-pieces"),), covers=(53,), level="should", source=OPENAI_TESTS,
         why="A buffer that is copied and searched again for each read makes the time grow with the square of the length.")  # fmt: skip
 async def linear_time(stage: Stage, case: Case) -> None:
     """A line of a megabyte that comes in 26,000 small pieces is read in time that grows with its length, not with its square.
@@ -267,7 +267,7 @@ async def gzip(stage: Stage, play: Play) -> None:
         raise Broken(f"the text came out as {run.text!r}; the server said {plain.reading.text!r}")
 
 
-@clause("sse/as-it-arrives", cases=plays("slow-pieces"), covers=(56,), source="https://github.com/CopilotKit/aimock/pull/125",
+@clause("sse/as-it-arrives", timed=True, cases=plays("slow-pieces"), covers=(56,), source="https://github.com/CopilotKit/aimock/pull/125",
         why="A client that collects the stream first makes the first word as late as the last.")  # fmt: skip
 async def as_it_arrives(stage: Stage, play: Play) -> None:
     """A piece of text is handed on when it arrives, while the rest is still to come.

@@ -171,7 +171,7 @@ def _silent_after(script: Script) -> Script:
     return replace(script, end="hang")
 
 
-@clause("stream/stays-open", protocol="sse", cases=plays("hello"), covers=(59,), source="https://github.com/openai/openai-python/pull/3566",
+@clause("stream/stays-open", timed=True, protocol="sse", cases=plays("hello"), covers=(59,), source="https://github.com/openai/openai-python/pull/3566",
         why="A client that drains the connection without a bound waits as long as the server likes.")  # fmt: skip
 async def stays_open(stage: Stage, play: Play) -> None:
     """The call ends within a second after [DONE], also when the server keeps the connection open.

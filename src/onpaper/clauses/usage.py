@@ -212,7 +212,7 @@ async def early_close(stage: Stage, case: Case) -> None:
         raise Broken(f"stats say {run.stats}; the server counted {true}")
 
 
-@clause("usage/own-call", covers=(121,), source=INTERFACE, why="A dict or a number shared by two calls shows one the other's counts.")
+@clause("usage/own-call", timed=True, covers=(121,), source=INTERFACE, why="A dict or a number shared by two calls shows one the other's counts.")
 async def own_call(stage: Stage, case: Case) -> None:
     """Each call fills its own stats, also when calls overlap."""
     if not stage.takes("stream", "stats"):

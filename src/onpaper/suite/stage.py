@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -119,11 +120,18 @@ class Stage:
         run.model = setup.model or self.declared.model_name
         async with self.backend(run, play, setup) as backend:
             if backend is not None:
-                await self._perform(act, backend, run, patience or self.patience)
+                await self._perform(act, backend, run, (patience or self.patience) * self.slowness())
         self.runs.append(run)
         if key is not None:
             self.seen[key] = run
         return run
+
+    def slowness(self) -> float:
+        """How many times slower than an idle one this machine is: the load of each core, and at least 1."""
+        try:
+            return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        except (OSError, AttributeError):  # Windows does not say
+            return 1.0
 
     async def _perform(self, act: Act, backend: Any, run: Run, patience: float) -> None:
         start = time.monotonic()
