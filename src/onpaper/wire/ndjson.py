@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Decoder:
-    """Incremental line decoder: bytes in, complete non-blank lines out, as text (invalid UTF-8 becomes U+FFFD).
+    """Incremental line decoder: bytes in, complete non-blank lines out, as text (invalid UTF-8 is U+FFFD).
 
     Raises ValueError when a line exceeds `limit` bytes (default 64 MiB).
     """
@@ -26,8 +26,8 @@ class Decoder:
         if rest:
             self._part.append(rest)
             self._size += len(rest)
-            if self._size > self._limit:
-                raise ValueError(f"a line is longer than {self._limit} bytes")
+        if max(self._size, *map(len, lines), 0) > self._limit:
+            raise ValueError(f"a line is longer than {self._limit} bytes")
         return [line.decode("utf-8", "replace") for line in lines if line.strip()]
 
     def finish(self) -> list[str]:

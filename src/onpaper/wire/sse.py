@@ -1,4 +1,5 @@
-"""Server-sent events, exactly as WHATWG HTML §9.2.6 "Interpreting an event stream" says; bytes in, events out.
+"""Server-sent events, exactly as WHATWG HTML §9.2.6 "Interpreting an event stream" says: bytes in, events
+out.
 
 The decoder is the judge, so it is strict: a line ends in CR, LF or CRLF and in nothing else (not in U+2028,
 U+0085 or form feed), one leading BOM is dropped, one space after the colon, and an event that no blank line
@@ -13,10 +14,12 @@ from typing import Literal, NamedTuple
 
 BOM = b"\xef\xbb\xbf"
 NEWLINES: dict[str, bytes] = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
+LONGEST_RETRY = 18
+"""Digits of a `retry` that is read: a longer one is no time, and Python reads no number of any length."""
 
 
 class Event(NamedTuple):
-    """One dispatched event. `type` is `message` unless the stream says otherwise; `retry` is in milliseconds."""
+    """One dispatched event. `type` is `message` unless the stream says otherwise; `retry` is milliseconds."""
 
     type: str
     data: str
@@ -31,22 +34,36 @@ class EventTooLong(ValueError):
 class Decoder:
     """Incremental event-stream decoder.
 
-    Feed it bytes as they come; each call returns the events that those bytes completed. Invalid UTF-8 becomes
-    U+FFFD, as the standard asks. Raises `EventTooLong` when one event exceeds `limit` bytes (default 64 MiB).
+    Feed it bytes as they come; each call returns the events that those bytes completed. Invalid UTF-8
+    becomes U+FFFD, as the standard asks. Raises `EventTooLong` when the data of an event and the line that
+    follows them exceed `limit` bytes (default 64 MiB), however they were cut.
     """
 
-    __slots__ = ("_cr", "_data", "_id", "_limit", "_part", "_retry", "_size", "_start", "_type", "last_event_id")
+    __slots__ = (
+        "_cr",
+        "_data",
+        "_held",
+        "_id",
+        "_limit",
+        "_open",
+        "_part",
+        "_retry",
+        "_start",
+        "_type",
+        "last_event_id",
+    )
 
     def __init__(self, limit: int = 64 * 1024 * 1024) -> None:
         self._part: list[bytes] = []  # the pieces of a line not yet ended, joined once
+        self._open = 0  # how many bytes they are
         self._cr = False  # the last byte was CR: a LF that follows belongs to it
         self._start: bytes | None = b""  # the first bytes, until we know whether they are a BOM
         self._data: list[bytes] = []
+        self._held = 0  # how many bytes the event's data lines are
         self._type = b""
         self._id = ""
         self._retry: int | None = None
         self._limit = limit
-        self._size = 0
         self.last_event_id = ""
 
     def feed(self, chunk: bytes) -> list[Event]:
@@ -70,47 +87,51 @@ class Decoder:
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         lines = chunk.split(b"\n")
         rest = lines.pop()
-        if not lines:
-            self._part.append(rest)
-            self._grow(len(rest))
-            return []
-        if self._part:
-            self._part.append(lines[0])
-            lines[0] = b"".join(self._part)
-            self._part.clear()
+        events: list[Event] = []
+        if lines:
+            if self._part:
+                self._part.append(lines[0])
+                lines[0] = b"".join(self._part)
+                self._part.clear()
+                self._open = 0
+            self._take(lines, events)
         if rest:
             self._part.append(rest)
-        events: list[Event] = []
-        data = self._data
+            self._open += len(rest)
+            if self._held + self._open > self._limit:
+                raise self._too_long()
+        return events
+
+    def _take(self, lines: list[bytes], events: list[Event]) -> None:
+        """Take whole lines."""
+        data, held, limit = self._data, self._held, self._limit
         for line in lines:
             if not line:
                 self._dispatch(events)
+                held = 0
+            elif held + len(line) > limit:
+                raise self._too_long()
             elif line.startswith(b"data: "):
                 data.append(line[6:])
-                self._grow(len(line))
+                held += len(line)
             else:
-                self._field(line)
-        if rest:
-            self._grow(len(rest))
-        return events
+                held += self._field(line)
+        self._held = held
 
-    def _grow(self, size: int) -> None:
-        self._size += size
-        if self._size > self._limit:
-            raise EventTooLong(f"an event is longer than {self._limit} bytes and no blank line has closed it")
-
-    def _field(self, line: bytes) -> None:
+    def _field(self, line: bytes) -> int:
+        """Take a line that is not `data: …`; gives how many bytes of it are kept as data."""
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data.append(value)
-            self._grow(len(line))
-        elif name == b"event":
+            return len(line)
+        if name == b"event":
             self._type = value
         elif name == b"id" and b"\0" not in value:
             self._id = value.decode("utf-8", "replace")
-        elif name == b"retry" and value.isdigit():
+        elif name == b"retry" and value.isdigit() and len(value) <= LONGEST_RETRY:
             self._retry = int(value)
+        return 0
 
     def _dispatch(self, events: list[Event]) -> None:
         self.last_event_id = self._id
@@ -121,12 +142,15 @@ class Decoder:
             self._data.clear()
         self._type = b""
         self._retry = None
-        self._size = 0
+
+    def _too_long(self) -> EventTooLong:
+        return EventTooLong(f"an event is longer than {self._limit} bytes and no blank line has closed it")
 
     @property
     def pending(self) -> bool:
         """Whether bytes of an unfinished event are held: at the end of a stream, the event was cut."""
-        return bool(self._part or self._data or self._type or (self._start and self._start != b""))
+        comment = bool(self._part) and self._part[0].startswith(b":")
+        return bool((self._part and not comment) or self._data or self._type or self._start)
 
 
 def decode(chunks: Iterable[bytes]) -> tuple[list[Event], bool]:
@@ -138,7 +162,7 @@ def decode(chunks: Iterable[bytes]) -> tuple[list[Event], bool]:
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How events are written: every choice leaves the events the same for a reader that follows the standard."""
+    """How events are written: a reader that follows the standard gets the same events from every choice."""
 
     newline: Literal["lf", "crlf", "cr"] = "lf"
     space: bool = True
@@ -168,7 +192,9 @@ def encode(event: Event, framing: Framing = Framing()) -> bytes:
     parts = _split_json(event.data) if framing.multiline else event.data.split("\n")
     # a value that begins with a space needs the optional one, or it would lose its own
     lines += [f"data{colon if not part.startswith(' ') else ': '}{part}" for part in parts]
-    return newline.join(line.encode("utf-8", "surrogatepass") for line in lines) + newline * (1 + framing.blank)
+    return newline.join(line.encode("utf-8", "surrogatepass") for line in lines) + newline * (
+        1 + framing.blank
+    )
 
 
 def opening(framing: Framing) -> bytes:
@@ -181,7 +207,7 @@ def opening(framing: Framing) -> bytes:
 
 
 def _split_json(data: str) -> list[str]:
-    """Cut JSON after the first brace and before the last, where a newline is white space and changes nothing."""
+    """Cut JSON after the first brace and before the last, where a newline is white space."""
     if len(data) > 2 and data[0] == "{" and data[-1] == "}":
         return [data[0], data[1:-1], data[-1]]
     return data.split("\n")
