@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from onpaper.exchange import Exchange, Request
 from onpaper.mock import Say
 from onpaper.script import Script
-from onpaper.strategies.on_requests import INTERFACE, givens
+from onpaper.strategies.on_requests import SOURCE, givens
 from onpaper.strategies.properties import Property, enter
-from onpaper.strategies.subject import NotMade, Subject, close
+from onpaper.strategies.subject import METHODS, NotMade, Subject, close
 from onpaper.suite.run import Run
 from onpaper.suite.verdict import Broken
 from onpaper.wire.dialect import Asked, Speaker
@@ -97,6 +97,8 @@ def machine(
 
         @step(count=st.integers(2, 4))
         def streams_at_once(self, count: int) -> None:
+            if not subject.has("stream"):
+                return
             told.append(f"{count} streams at once")
 
             async def all_of_them() -> list[Run]:
@@ -145,7 +147,7 @@ def machine(
 
         @step(pieces=st.integers(1, 2))
         def cancel(self, pieces: int) -> None:
-            if not subject.takes("stream", "messages"):
+            if not subject.has("stream"):
                 return
             told.append(f"a stream that is closed after {pieces} pieces")
             before = len(self._chats())
@@ -168,7 +170,7 @@ def machine(
 
         @step()
         def prefill(self) -> None:
-            if not subject.takes("prefill", "messages"):
+            if not subject.has("prefill"):
                 return
             told.append("await backend.prefill(…)")
             before = len(self._chats())
@@ -180,7 +182,7 @@ def machine(
 
         @step(name=st.sampled_from(MODELS))
         def set_model(self, name: str) -> None:
-            if not subject.takes("set_model", "name"):
+            if not subject.has("set_model"):
                 return
             told.append(f"await backend.set_model({name!r})")
 
@@ -197,7 +199,7 @@ def machine(
 
         @step()
         def list_models(self) -> None:
-            if not subject.takes("list_models", "self"):
+            if not subject.has("list_models"):
                 return
             told.append("await backend.list_models()")
             found = self._do(_within(subject, self.backend.list_models()))
@@ -278,8 +280,10 @@ enter(
         "Calls in any order, several at once, cancelled or not, send what they say and nothing else, and each gets"
         " its own reply.",
         "Keep no state of a call in the backend beyond the model's name and the pool of connections.",
-        INTERFACE,
-        applies=lambda subject: "" if subject.takes("stream", "messages") else "the backend has no stream()",
+        SOURCE,
+        applies=lambda subject: (
+            "" if any(map(subject.has, METHODS)) else "the backend has neither stream() nor complete()"
+        ),
         examples=20,
         machine=machine,
     )

@@ -20,7 +20,7 @@ from onpaper.strategies.subject import BY_CALL, MESSAGES, METHODS, SAMPLED, Kwar
 from onpaper.suite.run import Run
 from onpaper.suite.verdict import Broken
 
-INTERFACE = "https://github.com/fluxions-ai/vui/pull/18"
+SOURCE = "https://github.com/fluxions-ai/vui/pull/18"
 WHOLE = ("top_k", "max_tokens")
 """Parameters that the interface takes as whole numbers, whatever the provider takes."""
 ABSENT = object()
@@ -88,7 +88,7 @@ def givens(subject: Subject, *, accepted: bool = False) -> st.SearchStrategy[Giv
 
 
 def _methods(subject: Subject) -> list[str]:
-    return [method for method in METHODS if subject.takes(method, "messages")]
+    return [method for method in METHODS if subject.has(method)]
 
 
 def _has_parameters(subject: Subject) -> str:
@@ -150,7 +150,7 @@ def refused(run: Run) -> bool:
 @holds_for(
     givens,
     name="property/precedence",
-    source=INTERFACE,
+    source=SOURCE,
     applies=_has_parameters,
     examples=100,
 )
@@ -214,7 +214,7 @@ def _has_zeros(subject: Subject) -> str:
     )
 
 
-@holds_for(_zeros, name="property/zeros-kept", source=INTERFACE, applies=_has_zeros, examples=25)
+@holds_for(_zeros, name="property/zeros-kept", source=SOURCE, applies=_has_zeros, examples=25)
 async def zeros_kept(subject: Subject, case: Given) -> None:
     """A zero or an empty text is a value and is sent as such.
 
@@ -287,7 +287,7 @@ def _anything(subject: Subject) -> st.SearchStrategy[Given]:
     return st.builds(Given, st.sampled_from(_methods(subject)), params)
 
 
-@holds_for(_anything, name="property/nothing-dropped", source=INTERFACE, applies=_has_constructor)
+@holds_for(_anything, name="property/nothing-dropped", source=SOURCE, applies=_has_constructor)
 async def nothing_dropped(subject: Subject, case: Given) -> None:
     """Whatever the constructor's `sampling` names is sent, or refused with an error, never dropped in silence.
 
@@ -351,7 +351,7 @@ def _sequences(subject: Subject) -> st.SearchStrategy[Sequence]:
     return st.builds(Sequence, given, given.map(lambda one: Given(one.method, {}, one.call)))
 
 
-@holds_for(_sequences, name="property/same-body", source=INTERFACE, applies=_has_parameters)
+@holds_for(_sequences, name="property/same-body", source=SOURCE, applies=_has_parameters)
 async def same_body(subject: Subject, case: Sequence) -> None:
     """The same arguments give the same body, whatever was called in between.
 
@@ -393,7 +393,9 @@ class Call(Shown):
 
 def _calls(subject: Subject) -> st.SearchStrategy[Call]:
     given, history = givens(subject, accepted=True), conversations(subject)
-    tooled = "tools" in subject.contract.keys and subject.takes("complete", "tools")
+    tooled = (
+        "tools" in subject.contract.keys and subject.has("complete") and subject.takes("complete", "tools")
+    )
     offered = st.none() | _accepted_tools(subject)
 
     @st.composite
@@ -431,7 +433,7 @@ def _accepted_tools(subject: Subject) -> st.SearchStrategy[list[dict[str, Any]]]
     return kept(tools(), judge)
 
 
-@holds_for(_calls, name="property/arguments-untouched", source=INTERFACE)
+@holds_for(_calls, name="property/arguments-untouched", source=SOURCE)
 async def arguments_untouched(subject: Subject, case: Call) -> None:
     """A call leaves the caller's messages, tools, stops and sampling as they were.
 
@@ -449,7 +451,7 @@ async def arguments_untouched(subject: Subject, case: Call) -> None:
             raise Broken(f"the call changed {name} of its caller from {before!r} to {after!r}")
 
 
-@holds_for(_calls, name="property/body-accepted", source=INTERFACE, examples=75)
+@holds_for(_calls, name="property/body-accepted", source=SOURCE, examples=75)
 async def body_accepted(subject: Subject, case: Call) -> None:
     """Every body is one that the contract's schema takes, and the provider, played strictly, answers it.
 

@@ -20,6 +20,7 @@ from onpaper.suite.run import Hung, Run
 
 Kwargs = dict[str, Any]
 METHODS = ("stream", "complete")
+"""The methods that get a reply."""
 SAMPLED = ("temperature", "top_k", "top_p", "presence_penalty")
 """The parameters that a backend takes with a call and from its constructor's `sampling`."""
 BY_CALL = ("max_tokens", "stop")
@@ -50,14 +51,30 @@ def takes_all(method: str, parameter: str) -> bool:
     return True
 
 
+def takes_of(backend: type) -> Callable[[str, str], bool]:
+    """What the methods of a class take, by their signatures; one that cannot be read takes everything."""
+
+    def takes(method: str, parameter: str) -> bool:
+        if not callable(getattr(backend, method, None)):
+            return False
+        try:
+            parameters = inspect.signature(getattr(backend, method)).parameters
+        except (TypeError, ValueError):
+            return True
+        return parameter in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+
+    return takes
+
+
 @dataclass(repr=False)
 class Subject(Shown):
     """A backend to be judged.
 
     `make()` makes a fresh one that talks to the gateway, with its own defaults; `make(sampling={…})` gives its
-    constructor that. `takes(method, parameter)` tells which parameters of the interface a method has (`sampling`
-    of `__init__`). `key` is the key that the backend was given, or None. `socket` tells whether the gateway has
-    one. A call may take `patience` seconds.
+    constructor that. `takes(method, parameter)` tells which parameters of the interface a method has, `sampling`
+    of `__init__`, and `self` of a method that there is (see `takes_of`). `key` is the key that the backend was
+    given, or None. `socket` tells whether the gateway has one. A call may take `patience` seconds; half of that
+    after one that hung.
     """
 
     make: Callable[..., Any]
@@ -80,7 +97,11 @@ class Subject(Shown):
 
     def parameters(self, method: str) -> list[str]:
         """The parameters of the interface that the method takes."""
-        return [name for name in (*SAMPLED, *BY_CALL) if self.takes(method, name)]
+        return [name for name in (*SAMPLED, *BY_CALL) if self.has(method) and self.takes(method, name)]
+
+    def has(self, method: str) -> bool:
+        """Whether there is such a method."""
+        return self.takes(method, "self")
 
     @property
     def configurable(self) -> bool:
