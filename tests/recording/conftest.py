@@ -1,12 +1,21 @@
 """Running a command as its user does: arguments in, exit code, output and messages out."""
 
+import contextlib
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from onpaper import cli
+from onpaper.answer import Provider
+from onpaper.contract import Contract
+from onpaper.exchange import Request
+from onpaper.gateway import ServerThread, faults
+from onpaper.script import Script
 
 
 @dataclass(frozen=True)
@@ -35,3 +44,30 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         return Ran(code, said.out, said.err)
 
     return run
+
+
+KEY = "sk-test-0123456789abcdef"
+Serve = Callable[..., ServerThread]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """`serve("groq")` plays a provider strictly on the loopback, `serve(answer)` any function."""
+    with contextlib.ExitStack() as stack:
+
+        def start(what: str | Callable[[Request], Script], **options: Any) -> ServerThread:
+            if isinstance(what, str):
+                options = {"key": KEY, "models": ("m-1",)} | options
+                what = Provider(Contract.load(what), faults=faults.apply, **options)
+            return stack.enter_context(ServerThread(what))
+
+        yield start
+
+
+@pytest.fixture
+def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that the command is run in, with the key in the variable DEMO_KEY."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEMO_KEY", KEY)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # durability is shown elsewhere, and slow
+    return tmp_path

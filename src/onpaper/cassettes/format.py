@@ -100,6 +100,8 @@ def from_document(document: Any, name: str, where: str) -> Cassette:
         origin = seen if number == 0 else origin
         reply = read.reply(interaction, at)
         exchanges.append(Exchange(request, reply, source=name, provoked=provoked, redacted=True))
+    if provenance and "version" not in document:
+        raise CassetteError(f"{where}: is cut short: 'version', its last line, is missing; record it again")
     return Cassette(name, tuple(exchanges), provenance, origin)
 
 

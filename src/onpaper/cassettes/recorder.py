@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import ipaddress
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, urlsplit
 
 from onpaper.cassettes.cases import Case
 from onpaper.cassettes.cassette import INVALID_ORIGIN, Cassette, CassetteError, Provenance
 from onpaper.cassettes.client import Limits, fetch
+from onpaper.cassettes.native import in_native_words
 from onpaper.cassettes.redaction import Redactor
 from onpaper.exchange import Exchange, Headers, Request
 
@@ -22,12 +23,12 @@ WRONG_KEY = "sk-onpaper-wrong-key"
 class Endpoint:
     """A server to record.
 
-    `base_url` is what the paths are appended to (`http://127.0.0.1:8000/v1`; `/v1` is added to one without a
-    path). `key` is sent in the header `auth` (name and value, with `{key}` in it) and kept nowhere else;
+    `base_url` is what the paths are appended to (`http://127.0.0.1:8000/v1`; `prefix` is added to one without
+    a path). `key` is sent in the header `auth` (name and value, with `{key}` in it) and kept nowhere else;
     empty means none. `origin` is what stands for scheme and host in the cassettes; give the real one only if
     it is public and says nothing of the account. `provenance` holds what only the caller knows: contract,
-    server, set-up. `scripted` says that the lab's model answers; `limit_key` is the member that bounds a
-    reply's tokens.
+    server, set-up. `scripted` says that the scripted model answers; `limit_key` is the member that bounds a
+    reply's tokens; `native` that the requests are put into Ollama's own protocol.
     """
 
     base_url: str
@@ -37,7 +38,9 @@ class Endpoint:
     auth: tuple[str, str] = ("Authorization", "Bearer {key}")
     chat_path: str = "/chat/completions"
     models_path: str = "/models"
+    prefix: str = "/v1"
     limit_key: str = "max_tokens"
+    native: bool = False
     origin: str = INVALID_ORIGIN
     provenance: Provenance = field(default_factory=Provenance)
     scripted: bool = False
@@ -55,11 +58,15 @@ class Endpoint:
             raise CassetteError(
                 "the base URL must be like 'http://127.0.0.1:8000/v1', without a user name, query or fragment"
             )
-        return url if url.path else url._replace(path="/v1")
+        return url if url.path else url._replace(path=self.prefix)
 
 
 class NotAnswered(CassetteError):
     """The server refused a case that was not meant to be refused; the message says how."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 async def record(
@@ -80,14 +87,14 @@ async def record_case(endpoint: Endpoint, case: Case) -> Cassette:
     exchange to record.
     """
     url = endpoint.url
-    exchange = await fetch(url, _request(endpoint, url, case), endpoint.limits)
+    exchange = await fetch(url, request_of(endpoint, case), endpoint.limits)
     exchange.provoked = case.provoked
-    hosts = [url.hostname or ""] if endpoint.origin == INVALID_ORIGIN and not _is_loopback(url) else []
+    hosts = [url.hostname or ""] if endpoint.origin == INVALID_ORIGIN and not is_loopback(url) else []
     redactor = Redactor([endpoint.key, WRONG_KEY], hosts, endpoint.origin)
     exchange = redactor.exchange(exchange)
     status = exchange.reply.status if exchange.reply else 0
     if not case.provoked and not 200 <= status < 300:
-        raise NotAnswered(f"{case.name}: answered with {status}: {_beginning(exchange)}")
+        raise NotAnswered(f"{case.name}: answered with {status}: {_beginning(exchange)}", status)
     given = endpoint.provenance
     provenance = replace(
         given,
@@ -95,7 +102,7 @@ async def record_case(endpoint: Endpoint, case: Case) -> Cassette:
         recorder=f"onpaper {_version()}",
         recorded=datetime.datetime.now(datetime.UTC).date().isoformat(),
         model=given.model or endpoint.model,
-        host_class="loopback" if _is_loopback(url) else "cloud",
+        host_class="loopback" if is_loopback(url) else "cloud",
         provoked=case.provoked,
         note=" ".join(filter(None, [given.note, _note(case, status)])),
     )
@@ -103,8 +110,10 @@ async def record_case(endpoint: Endpoint, case: Case) -> Cassette:
     return Cassette(name, (replace(exchange, source=name),), provenance, endpoint.origin)
 
 
-def _request(endpoint: Endpoint, url: SplitResult, case: Case) -> Request:
-    body = case.content(endpoint.model, endpoint.limit_key, endpoint.scripted)
+def request_of(endpoint: Endpoint, case: Case) -> Request:
+    """The request of a case, key and all: not to be shown. Raises CassetteError for an impossible header."""
+    url = endpoint.url
+    body = content_of(endpoint, case)
     path = endpoint.chat_path if case.path == "chat" else endpoint.models_path
     headers = [
         ("Host", url.netloc),
@@ -121,13 +130,22 @@ def _request(endpoint: Endpoint, url: SplitResult, case: Case) -> Request:
     return Request("GET" if case.body is None else "POST", url.path + path, tuple(headers), body)
 
 
+def content_of(endpoint: Endpoint, case: Case) -> bytes:
+    """The body of a case as that server is asked it."""
+    body = case.content(endpoint.model, endpoint.limit_key, endpoint.scripted)
+    if endpoint.native and isinstance(case.body, Mapping):
+        return in_native_words(body)
+    return body
+
+
 def _credentials(endpoint: Endpoint, case: Case) -> Headers:
     key = {"right": endpoint.key.strip(), "wrong": WRONG_KEY, "none": ""}[case.key]
     name, template = endpoint.auth
     return ((name, template.replace("{key}", key)),) if key else ()
 
 
-def _is_loopback(url: SplitResult) -> bool:
+def is_loopback(url: SplitResult) -> bool:
+    """Whether a URL is of this machine."""
     try:
         return ipaddress.ip_address(url.hostname or "").is_loopback
     except ValueError:

@@ -1,0 +1,144 @@
+"""`onpaper record`: ask a live server every case and keep what it really said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from onpaper.cli import Json, app, print_json
+from onpaper.cli.live import BaseUrl, Context, KeyEnv, Model, Scripted, Yes, ask_first, chosen_model, key_from
+from onpaper.errors import BadInput
+
+if TYPE_CHECKING:
+    from onpaper.cassettes import Cassette
+    from onpaper.cassettes.cases import Case
+    from onpaper.cassettes.recorder import Endpoint
+    from onpaper.cli.progress import Telling
+
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where <provider>/<case>.yaml are written.")]
+New = Annotated[bool, typer.Option("--new", help="There is no contract yet: record, probe, and draft one.")]
+Server = Annotated[str, typer.Option("--server", help="Product and version, for the provenance.")]
+SetUp = Annotated[str, typer.Option("--set-up", help="How it was started, and what stands behind it.")]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one case: its cassette and the file, or why there is none."""
+
+    case: str
+    cassette: Cassette | None = None
+    path: Path | None = None
+    problem: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        row: dict[str, Any] = {"case": self.case, "file": self.path and str(self.path)}
+        for exchange in self.cassette.exchanges if self.cassette else ():
+            if exchange.reply:
+                reply = exchange.reply
+                row |= {"status": reply.status, "bytes": len(reply.body), "chunks": len(reply.chunks)}
+                row["end"] = reply.end
+        return row | ({"problem": self.problem} if self.problem else {})
+
+
+@app.command()
+def record(
+    provider: Annotated[
+        str, typer.Argument(help="The contract that describes the server; with --new a new name.")
+    ],
+    cases: Annotated[list[str] | None, typer.Argument(metavar="[CASE]...", help="Only these cases.")] = None,
+    base_url: BaseUrl = "",
+    key_env: KeyEnv = "",
+    model: Model = "",
+    out: Out = Path("cassettes"),
+    new: New = False,
+    context: Context = None,
+    scripted: Scripted = False,
+    server: Server = "",
+    setup: SetUp = "",
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Ask a live server every case of its contract and keep what it really said, one cassette per case.
+
+    The key is read from the environment and reaches no file. Says what it costs before it starts, and asks.
+
+    Exit 0: every case has its cassette. 1: some have none, or you said no. 2: it cannot be carried out.
+    """
+    from onpaper.cassettes.asking import cases_of, described, endpoint_of, spends
+    from onpaper.cli.progress import Telling
+    from onpaper.contract import Contract
+
+    needs_url(base_url)
+    contract = Contract.load(provider)
+    key = key_from(key_env, contract)
+    model = chosen_model(model, endpoint_of(contract, base_url, "", key))
+    endpoint = described(endpoint_of(contract, base_url, model, key), server, setup, scripted)
+    asked, left_out = cases_of(contract, endpoint, cases or (), context)
+    ask_first(asked, endpoint, spends(contract, endpoint), yes)
+    with Telling(len(asked), quiet=as_json) as telling:
+        for name, reason in left_out.items():
+            telling.line("skipped", name, f"left out: {reason}")
+        outcomes = asyncio.run(record_all(endpoint, asked, out / provider, telling))
+    if as_json:
+        rows = [one.as_json() for one in outcomes]
+        print_json({"provider": provider, "folder": str(out / provider), "cases": rows, "left out": left_out})
+    raise typer.Exit(1 if any(one.problem for one in outcomes) else 0)
+
+
+def needs_url(base_url: str) -> None:
+    if not base_url:
+        raise BadInput("--base-url is missing: where is the server? It is like http://127.0.0.1:8000/v1")
+
+
+async def record_all(
+    endpoint: Endpoint, cases: Sequence[Case], folder: Path, telling: Telling
+) -> list[Outcome]:
+    """Ask the cases one after the other; each cassette is on disk before the next is asked.
+
+    Raises BadInput when the first shows that the rest would go the same way: no server, a refused key.
+    """
+    from onpaper.cassettes.recorder import record
+
+    outcomes: list[Outcome] = []
+    async for case, result in record(endpoint, cases):
+        telling.step()
+        outcome = _kept(case.name, result, folder, endpoint.key)
+        if outcome.problem and not outcomes:
+            _give_up(result)
+        outcomes.append(outcome)
+        if outcome.cassette:
+            from onpaper.cli.progress import shown
+
+            telling.line("done", case.name, shown(outcome.cassette))
+        else:
+            telling.line("failed", case.name, f"no cassette: {outcome.problem}")
+    return outcomes
+
+
+def _kept(case: str, result: Any, folder: Path, key: str) -> Outcome:
+    """Save a cassette, if it is one that may be saved."""
+    from onpaper.cassettes import CassetteError, save
+    from onpaper.cassettes.recorder import WRONG_KEY
+
+    if isinstance(result, CassetteError):
+        return Outcome(case, problem=str(result).removeprefix(f"{case}: "))
+    try:
+        path = save(result, folder / f"{case}.yaml", canaries=[key, WRONG_KEY])
+    except CassetteError as error:
+        return Outcome(case, problem=str(error))
+    return Outcome(case, result, path)
+
+
+def _give_up(result: Any) -> None:
+    from onpaper.cassettes import CassetteError
+    from onpaper.cassettes.recorder import NotAnswered
+
+    if isinstance(result, NotAnswered) and result.status in (401, 403):
+        raise BadInput(f"the server refuses the key: {result}; check the variable that --key-env names")
+    if isinstance(result, CassetteError) and not isinstance(result, NotAnswered):
+        raise BadInput(str(result))
