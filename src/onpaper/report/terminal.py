@@ -99,8 +99,9 @@ def report(console: Console, verdicts: Sequence[Verdict], strict: bool, seconds:
         console.print()
     if any(one.verdict == "broken" for one in verdicts):
         console.print(failures(verdicts, strict))
-        console.print("\nTo accept these for now, in pyproject.toml (write down why):\n", style="dim")
-        console.print(Text(paste(verdicts), "dim"))
+        if not quiet:
+            console.print("\nTo accept these for now, in pyproject.toml (write down why):\n", style="dim")
+            console.print(Text(paste(verdicts), "dim"))
     reds = sum(is_red(one, strict) for one in verdicts)
     style = "bold red" if reds else "bold green"
     console.print(Text(f"{line(verdicts)} in {seconds:.1f} s", style))

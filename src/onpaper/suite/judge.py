@@ -130,7 +130,7 @@ class Judge:
         except BadInput:
             raise
         except Exception as error:
-            outcome, message = "broken", f"judging it failed: {type(error).__name__}: {error}"
+            outcome, message = "broken", f"onpaper itself failed here, which is no fault of the backend: {type(error).__name__}: {error}"
         return Verdict(
             item.declared.name,
             clause.id,
