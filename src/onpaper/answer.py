@@ -1,8 +1,9 @@
-"""What a provider answers to a request: contract × mock × request → script. No I/O; both faces of the gateway ask it.
+"""What a provider answers to a request: contract × mock × request → script. No I/O; both faces of the
+gateway ask it.
 
-Played strictly it refuses what the real provider refuses, with that provider's status and words: a missing or wrong
-key, a body that breaks the contract, an unknown model. With refusals off it answers all the same and the journal is
-judged afterwards, so that one mistake of a client breaks one clause and not every other.
+Played strictly it refuses what the real provider refuses, with that provider's status and words: a missing
+or wrong key, a body that breaks the contract, an unknown model. With refusals off it answers all the same
+and the journal is judged afterwards, so that one mistake of a client breaks one clause and not every other.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from onpaper.wire.dialect import Asked, Speaker, compact
 from onpaper.wire.template import fill
 
 UNKNOWN_MODEL = "no-such-model"
-"""The one model that a strict gateway does not know, so that anyone can provoke the provider's answer to it."""
+"""The one model that a strict gateway does not know, so that anyone can provoke the provider's answer to
+it."""
 
 MODELS = ("gpt-4o-mini", "openai/gpt-4o-mini", "Qwen/Qwen3.5-4B", "qwen3.5:4b")
 
@@ -31,10 +33,10 @@ MODELS = ("gpt-4o-mini", "openai/gpt-4o-mini", "Qwen/Qwen3.5-4B", "qwen3.5:4b")
 class Provider:
     """A provider played by the gateway; call it with a request to get the script of its answer.
 
-    `key` is the one right key (None: any that is not empty). `faults` turns a mock's list of faults into changes of
-    the script. `upstream` is the contract behind a gateway, and `drop_params` whether the gateway drops what that one
-    does not take instead of refusing it; BadInput when the gateway's contract does not know the upstream. Safe to
-    call from several threads.
+    `key` is the one right key (None: any that is not empty). `faults` turns a mock's list of faults into
+    changes of the script. `upstream` is the contract behind a gateway, and `drop_params` whether the
+    gateway drops what that one does not take instead of refusing it; BadInput when the gateway's contract
+    does not know the upstream. Safe to call from several threads.
     """
 
     def __init__(
@@ -78,12 +80,15 @@ class Provider:
             return self._list_models(speaker, request)
         return self._chat(request, number)
 
-    # ---- routes --------------------------------------------------------------------------------------------------
+    # ---- routes --------------------------------------------------------------------------------------------
 
     def kind_of(self, request: Request) -> str | None:
         """`chat` or `models`, or None for a path or method that the provider does not serve."""
         path = request.path.rstrip("/") or "/"
-        chat, models = self.contract.get("endpoint.chat", "/chat/completions"), self.contract.get("endpoint.models", "/models")
+        chat, models = (
+            self.contract.get("endpoint.chat", "/chat/completions"),
+            self.contract.get("endpoint.models", "/models"),
+        )
         prefixes = {*self._prefixes(path), "", "/v1"}
         if request.method == "POST" and path in {p + chat for p in prefixes}:
             return "chat"
@@ -113,7 +118,9 @@ class Provider:
         models = self.contract.get("models", {})
         path = request.path.rstrip("/")
         named = {"first": self.models[0], "last": self.models[-1], "model": self.models[0]}
-        entries = [fill(models.get("entry", {"id": "{model}"}), speaker.values | {"model": m}) for m in self.models]
+        entries = [
+            fill(models.get("entry", {"id": "{model}"}), speaker.values | {"model": m}) for m in self.models
+        ]
         template = models.get("also", {}).get(path)
         listing = self.contract.get("endpoint.models", "/models")
         if template is None and not path.endswith(listing):
@@ -133,7 +140,7 @@ class Provider:
         headers = speaker.headers(Say(), self.contract.get("models.content_type", "application/json"))
         return Script(200, headers, (Write(compact(value).encode()),), transfer="length")
 
-    # ---- refusals ------------------------------------------------------------------------------------------------
+    # ---- refusals ------------------------------------------------------------------------------------------
 
     def _refuse(self, speaker: Speaker, situation: str, **quoted: Any) -> Script:
         status, headers, body = speaker.trouble(Trouble(situation), **quoted)
@@ -180,7 +187,7 @@ class Provider:
         missing = refused is not None and refused.situation.startswith("missing_")
         return refused if missing else None
 
-    # ---- the chat call -------------------------------------------------------------------------------------------
+    # ---- the chat call -------------------------------------------------------------------------------------
 
     def _chat(self, request: Request, number: int) -> Script:
         try:
@@ -208,14 +215,20 @@ class Provider:
 
     def _relayed(self, speaker: Speaker, say: Say) -> Script | None:
         """An error of the mock, when it comes from behind a gateway and is the whole answer."""
-        if self.upstream is None or say.error is None or not say.error.situation or say.error.pieces is not None:
+        if (
+            self.upstream is None
+            or say.error is None
+            or not say.error.situation
+            or say.error.pieces is not None
+        ):
             return None
         trouble, quoted = self.upstream.relayed(say.error, speaker.asked, {})
         status, headers, raw = speaker.trouble(trouble, **quoted)
         return Script(status, (*headers, *say.headers.items()), (Write(raw),), transfer="length")
 
     def _next(self, request: Request, body: Mapping[str, Any]) -> Say | None:
-        """The reply whose turn it is: the first that matches and has not been given often enough, or the last match."""
+        """The reply whose turn it is: the first that matches and has not been given often enough, or the
+        last match."""
         with self._lock:
             matching = [n for n, say in enumerate(self.mock.replies) if not mismatches(say, request, body)]
             for number in matching:
@@ -225,10 +238,15 @@ class Provider:
         return None
 
     def _no_match(self, speaker: Speaker, request: Request, body: Any) -> Script:
-        misses = [mismatches(say, request, body if isinstance(body, dict) else {}) for say in self.mock.replies]
+        misses = [
+            mismatches(say, request, body if isinstance(body, dict) else {}) for say in self.mock.replies
+        ]
         closest = min(misses, key=len)
-        problem = f"no reply of mock {self.mock.name!r} is for this request; the nearest one wants {'; '.join(closest)}"
-        status, headers, raw = speaker.trouble(Trouble("server_error", status=500, message=f"onpaper: {problem}"))
+        wanted = "; ".join(closest)
+        problem = f"no reply of mock {self.mock.name!r} is for this request; the nearest one wants {wanted}"
+        status, headers, raw = speaker.trouble(
+            Trouble("server_error", status=500, message=f"onpaper: {problem}")
+        )
         return Script(status, headers, (Write(raw),), transfer="length", problem=problem)
 
 
@@ -237,7 +255,9 @@ def mismatches(say: Say, request: Request, body: Mapping[str, Any]) -> list[str]
     match, wrong = say.match, []
     if match.model is not None and body.get("model") != match.model:
         wrong.append(f"model {match.model!r}, found {body.get('model')!r}")
-    if match.contains is not None and match.contains not in json.dumps(body.get("messages"), ensure_ascii=False):
+    if match.contains is not None and match.contains not in json.dumps(
+        body.get("messages"), ensure_ascii=False
+    ):
         wrong.append(f"a message that contains {match.contains!r}")
     if match.path is not None and request.path != match.path:
         wrong.append(f"path {match.path!r}, found {request.path!r}")
@@ -257,8 +277,8 @@ def asked(body: Any, number: int, contract: Contract) -> Asked:
         return Asked(number=number)
     options = body.get("stream_options")
     choices = body.get("n")
-    streams = body.get("stream", contract.protocol == "ndjson")  # Ollama's own protocol streams unless told not to
-    counted = isinstance(choices, int) and not isinstance(choices, bool) and 1 <= choices <= 128 and "n" in contract.honoured
+    # lines of JSON stream unless told not to (Ollama's docs/api.md)
+    streams = body.get("stream", contract.protocol == "ndjson")
     return Asked(
         model=body["model"] if isinstance(body.get("model"), str) else "",
         stream=streams is True,
@@ -266,6 +286,6 @@ def asked(body: Any, number: int, contract: Contract) -> Asked:
         continuous=isinstance(options, dict) and options.get("continuous_usage_stats") is True,
         obfuscated=not isinstance(options, dict) or options.get("include_obfuscation") is not False,
         named_tool=isinstance(body.get("tool_choice"), dict),
-        choices=choices if counted else 1,
+        choices=choices if type(choices) is int and 1 <= choices <= 128 and "n" in contract.honoured else 1,
         number=number,
     )

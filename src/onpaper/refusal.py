@@ -1,4 +1,5 @@
-"""What a strict provider refuses in a request body: the situation of its contract, and what its words may quote.
+"""What a strict provider refuses in a request body: the situation of its contract, and what its words may
+quote.
 
 No I/O and no bytes: `onpaper.wire.complaint` puts a refusal into the provider's words.
 """
@@ -13,7 +14,15 @@ from typing import Any
 
 from onpaper.contract import Contract, Violation
 
-TYPES = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object", type(None): "null"}
+TYPES = {
+    str: "string",
+    bool: "bool",
+    int: "number",
+    float: "number",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
 """What Go's JSON decoder calls the types, as servers written in it quote them."""
 
 
@@ -82,7 +91,8 @@ def _situation(contract: Contract, violation: Violation) -> str:
 
 
 def quotes(contract: Contract, violation: Violation, body: Any) -> dict[str, Any]:
-    """What a provider's words may quote of a violation; the names are those of the placeholders in a contract."""
+    """What a provider's words may quote of a violation; the names are those of the placeholders in a
+    contract."""
     where = _parts(violation.param)
     name = str(where[-1]) if where else ""
     return {
@@ -93,7 +103,9 @@ def quotes(contract: Contract, violation: Violation, body: Any) -> dict[str, Any
         "loc": ["body", *where],
         "role": _role(where, body),
         "camel": re.sub(r"_(\w)", lambda found: found[1].upper(), name),
-        "value": violation.value if isinstance(violation.value, str) else json.dumps(violation.value, ensure_ascii=False),
+        "value": violation.value
+        if isinstance(violation.value, str)
+        else json.dumps(violation.value, ensure_ascii=False),
         "json_value": violation.value,
         "json_type": TYPES.get(type(violation.value), "object"),
         "json_body": body,

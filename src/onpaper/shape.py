@@ -1,7 +1,7 @@
 """A reply cut to what the request asked for: `max_tokens`, `stop`, `tool_choice`, `response_format`.
 
-Each is honoured only where the contract accepts the key, as the real provider does. One piece of text counts as one
-token. A mock with its own bytes (`events`, `body`) is left alone: it says exactly what it says.
+Each is honoured only where the contract accepts the key, as the real provider does. One piece of text
+counts as one token. A mock with its own bytes (`events`, `body`) is left alone: it says exactly what it says.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def shape(say: Say, body: Mapping[str, Any], contract: Contract) -> Say:
     if say.events is not None or say.body is not None or say.error is not None or say.inject:
         return say
     accepted = contract.honoured
-    options = body.get("options") if isinstance(body.get("options"), Mapping) else {}
+    options = body.get("options")
+    options = options if isinstance(options, Mapping) else {}
     if "tool_choice" in accepted:
         say = _choose_tool(say, body)
     if "response_format" in accepted and say.text:
@@ -40,12 +41,16 @@ def _choose_tool(say: Say, body: Mapping[str, Any]) -> Say:
         for tool in (tools if isinstance(tools, list) else ())
         if isinstance(tool, dict) and isinstance(tool.get("function"), dict) and "name" in tool["function"]
     ]
-    named = choice.get("function", {}).get("name") if isinstance(choice, dict) else None
+    named: Any = choice.get("function", {}).get("name") if isinstance(choice, dict) else None
     if named in names:
         own = [call for call in say.tool_calls if call.name == named]
-        return replace(say, tool_calls=tuple(own) or (Call(named, (_arguments(tools, named),)),), text=(), finish=None)
+        return replace(
+            say, tool_calls=tuple(own) or (Call(named, (_arguments(tools, named),)),), text=(), finish=None
+        )
     if choice in ("required", "any") and names and not say.tool_calls:
-        return replace(say, tool_calls=(Call(names[0], (_arguments(tools, names[0]),)),), text=(), finish=None)
+        return replace(
+            say, tool_calls=(Call(names[0], (_arguments(tools, names[0]),)),), text=(), finish=None
+        )
     return say
 
 
@@ -59,7 +64,11 @@ def _arguments(tools: Any, name: str) -> str:
 def _format(say: Say, wanted: Any) -> Say:
     kind = wanted.get("type") if isinstance(wanted, Mapping) else None
     if kind == "json_schema":
-        schema = wanted.get("json_schema", {}).get("schema", {}) if isinstance(wanted.get("json_schema"), Mapping) else {}
+        schema = (
+            wanted.get("json_schema", {}).get("schema", {})
+            if isinstance(wanted.get("json_schema"), Mapping)
+            else {}
+        )
         return replace(say, text=_pieces(json.dumps(example(schema))))
     if kind == "json_object":
         try:
@@ -137,7 +146,13 @@ def _number(schema: Mapping[str, Any], whole: bool) -> Any:
 
 def _stop(say: Say, stop: Any) -> Say:
     """Cut before the first stop sequence; the sequence itself is not said."""
-    sequences = [stop] if isinstance(stop, str) else [one for one in stop if isinstance(one, str)] if isinstance(stop, list) else []
+    sequences = (
+        [stop]
+        if isinstance(stop, str)
+        else [one for one in stop if isinstance(one, str)]
+        if isinstance(stop, list)
+        else []
+    )
     text = "".join(say.text)
     found = [at for at in (text.find(one) for one in sequences if one) if at >= 0]
     if not found:

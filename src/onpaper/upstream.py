@@ -1,7 +1,8 @@
 """A gateway in front of another provider: what it drops, what it refuses itself, and how it relays an error.
 
-A request goes through two contracts: the gateway's `upstreams` table says which of its own keys an upstream does
-not take; all others reach the upstream's contract, and what that refuses comes back in the gateway's envelope.
+A request goes through two contracts: the gateway's `upstreams` table says which of its own keys an upstream
+does not take; all others reach the upstream's contract, and what that refuses comes back in the gateway's
+envelope.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Upstream:
         known = self.gateway.get("upstreams", {})
         if self._name not in known:
             raise BadInput(
-                f"contract {self.gateway.name!r} cannot be played in front of {self.contract.name!r}{nearest(self._name, known)}"
+                f"contract {self.gateway.name!r} cannot be played in front of {self.contract.name!r}"
+                + nearest(self._name, known)
             )
 
     @property
@@ -43,14 +45,19 @@ class Upstream:
 
     @property
     def _terms(self) -> Mapping[str, Any]:
-        return self.gateway.get("upstreams", {})[self._name]
+        terms: Mapping[str, Any] = self.gateway.get("upstreams", {})[self._name]
+        return terms
 
     def refusal(self, body: Any) -> Refusal | None:
         """What the gateway itself refuses: a key that it knows the upstream not to take."""
         unsupported = self._unsupported(body)
         if not unsupported or self.drop_params:
             return None
-        quoted = {"param": unsupported[0], "params": str(unsupported), "upstream": self._terms.get("provider", self._name)}
+        quoted = {
+            "param": unsupported[0],
+            "params": str(unsupported),
+            "upstream": self._terms.get("provider", self._name),
+        }
         return Refusal("unsupported_parameter", quoted)
 
     def _unsupported(self, body: Any) -> list[str]:
@@ -65,13 +72,19 @@ class Upstream:
         if body.get("stream") is not True:
             gone.add("stream_options")
         rename = self._terms.get("rename", {})
-        return {rename.get(key, key): value for key, value in body.items() if key not in gone and value is not None}
+        return {
+            rename.get(key, key): value
+            for key, value in body.items()
+            if key not in gone and value is not None
+        }
 
     def refused(self, body: Any) -> Refusal | None:
         """What the upstream refuses of the body that reaches it."""
         return refusal(self.contract, self.forwarded(body))
 
-    def relayed(self, trouble: Trouble, asked: Asked, quoted: Mapping[str, Any]) -> tuple[Trouble, dict[str, Any]]:
+    def relayed(
+        self, trouble: Trouble, asked: Asked, quoted: Mapping[str, Any]
+    ) -> tuple[Trouble, dict[str, Any]]:
         """An upstream's error as the gateway's: `(trouble, what its words may quote)`."""
         status, _, raw = Speaker(self.contract, asked).trouble(trouble, **quoted)
         said = raw.decode("utf-8", "replace")

@@ -1,5 +1,7 @@
 """Each contract that comes with onpaper: it loads, each of its facts has a source, and no template leaks."""
 
+# ruff: noqa: E501 (an answer as it goes out is one line)
+
 from __future__ import annotations
 
 import ast
@@ -14,11 +16,58 @@ from onpaper.contract import Violation
 from onpaper.truth.plays import played
 
 NAMES = folders.names("contracts")
-REQUIRED = """openai azure azure-ai-foundry litellm vllm ollama ollama-v1 llamacpp sglang tgi lmstudio groq together
-fireworks mistral deepseek openrouter anthropic-compat gemini-compat vertex bedrock bedrock-mantle cerebras xai
-moonshot perplexity cohere-compat databricks nvidia-nim hf-router portkey bifrost cloudflare vercel-ai-gateway zai
-alibaba snowflake-cortex sambanova hyperbolic nebius novita copilot watsonx doubleword ai21 transformers-serve mlx-lm
-sglang-router smg musistudio-llms""".split()
+REQUIRED = [
+    "openai",
+    "azure",
+    "azure-ai-foundry",
+    "litellm",
+    "vllm",
+    "ollama",
+    "ollama-v1",
+    "llamacpp",
+    "sglang",
+    "tgi",
+    "lmstudio",
+    "groq",
+    "together",
+    "fireworks",
+    "mistral",
+    "deepseek",
+    "openrouter",
+    "anthropic-compat",
+    "gemini-compat",
+    "vertex",
+    "bedrock",
+    "bedrock-mantle",
+    "cerebras",
+    "xai",
+    "moonshot",
+    "perplexity",
+    "cohere-compat",
+    "databricks",
+    "nvidia-nim",
+    "hf-router",
+    "portkey",
+    "bifrost",
+    "cloudflare",
+    "vercel-ai-gateway",
+    "zai",
+    "alibaba",
+    "snowflake-cortex",
+    "sambanova",
+    "hyperbolic",
+    "nebius",
+    "novita",
+    "copilot",
+    "watsonx",
+    "doubleword",
+    "ai21",
+    "transformers-serve",
+    "mlx-lm",
+    "sglang-router",
+    "smg",
+    "musistudio-llms",
+]
 
 
 def test_the_providers_that_were_promised_are_there() -> None:
@@ -35,7 +84,10 @@ def test_every_fact_has_a_source_with_a_link_and_a_date(name: str) -> None:
             file, source = one.source_of(fact)
             assert source is not None, f"{one.name}: {fact} ({file}) has no source"
             unseen = source.get("verified") is False and source.get("note")
-            assert source.get("date") and (unseen or source.get("url", "").startswith("https://")), (one.name, fact)
+            assert source.get("date") and (unseen or source.get("url", "").startswith("https://")), (
+                one.name,
+                fact,
+            )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -63,7 +115,9 @@ def test_an_unknown_variant_is_named_with_the_known_ones() -> None:
 def test_a_variant_is_checked_like_a_contract(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('extends = "openai"\n[variants.old.stream]\nnewlines = "lf"\n')
-    with pytest.raises(BadInput, match=r"variants\.old: unknown key 'newlines' at stream; did you mean 'newline'"):
+    with pytest.raises(
+        BadInput, match=r"variants\.old: unknown key 'newlines' at stream; did you mean 'newline'"
+    ):
         Contract.read(path)
 
 
@@ -80,7 +134,9 @@ def test_a_contract_that_says_its_chunk_says_all_of_its_chunks(tmp_path: Path) -
     path.write_text('extends = "azure"\n')
     with pytest.raises(BadInput, match="one level only"):
         Contract.read(path)
-    path.write_text('extends = "openai"\n[stream]\nchunk = { id = "{id}", choices = [{ delta = "{delta}" }] }\n')
+    path.write_text(
+        'extends = "openai"\n[stream]\nchunk = { id = "{id}", choices = [{ delta = "{delta}" }] }\n'
+    )
     assert Contract.read(path).get("stream.usage.own") is None
 
 
@@ -95,7 +151,10 @@ def test_no_code_branches_on_a_providers_name() -> None:
     found = []
     for path in sorted(root.rglob("*.py")):
         inside = path.relative_to(root)
-        if inside.parts[0] in ("backends", "adapters", "_bundled") or inside.as_posix() == "suite/declaration.py":
+        if (
+            inside.parts[0] in ("backends", "adapters", "_bundled")
+            or inside.as_posix() == "suite/declaration.py"
+        ):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.lower() in names:

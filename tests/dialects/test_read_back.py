@@ -1,5 +1,7 @@
 """What a mock says comes back the same from every contract and variant, as far as the provider shows it."""
 
+# ruff: noqa: E501 (an answer as it goes out is one line)
+
 from __future__ import annotations
 
 import json
@@ -54,7 +56,9 @@ def reasoning_mode(contract: Contract, streamed: bool) -> str:
 
 def shows_refusals(contract: Contract) -> bool:
     """Whether a whole reply has its refusal where the API has it, or in its text, and not in a corner of its own."""
-    return contract.get("reply.refusal", "missing") == "missing" or "refusal" in contract.get("reply.message", {})
+    return contract.get("reply.refusal", "missing") == "missing" or "refusal" in contract.get(
+        "reply.message", {}
+    )
 
 
 @pytest.mark.parametrize("contract", ALL, ids=lambda one: one.name)

@@ -1,5 +1,7 @@
 """What each provider answers to a request that it refuses: status and body, as its users have seen them."""
 
+# ruff: noqa: E501 (an answer as it goes out is one line)
+
 from __future__ import annotations
 
 import json
@@ -17,11 +19,15 @@ GOOD: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "c
 MOCK = Mock("greeting", "", (Say(text=("Hi",)),))
 
 
-def answer(name: str, body: Any = GOOD, *, key: str = KEY, headers: tuple[tuple[str, str], ...] = ()) -> tuple[int, Any]:
+def answer(
+    name: str, body: Any = GOOD, *, key: str = KEY, headers: tuple[tuple[str, str], ...] = ()
+) -> tuple[int, Any]:
     """Status and body of what a strict provider answers; the body as text where it is not JSON."""
     contract = Contract.load(name)
     asked = request(contract, body, key=key)
-    script = Provider(contract, MOCK, key=KEY)(Request(asked.method, asked.target, asked.headers + headers, asked.body))
+    script = Provider(contract, MOCK, key=KEY)(
+        Request(asked.method, asked.target, asked.headers + headers, asked.body)
+    )
     text = script.body.decode()
     try:
         return script.status, json.loads(text)
@@ -29,7 +35,9 @@ def answer(name: str, body: Any = GOOD, *, key: str = KEY, headers: tuple[tuple[
         return script.status, text
 
 
-def error(message: str, type: Any = "invalid_request_error", param: Any = None, code: Any = None) -> dict[str, Any]:
+def error(
+    message: str, type: Any = "invalid_request_error", param: Any = None, code: Any = None
+) -> dict[str, Any]:
     return {"error": {"message": message, "type": type, "param": param, "code": code}}
 
 
@@ -61,7 +69,21 @@ def test_an_unknown_key_is_refused_in_the_providers_words(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", "vllm ollama-v1 llamacpp together deepseek openrouter anthropic-compat zai cloudflare tgi hf-router xai".split()
+    "name",
+    [
+        "vllm",
+        "ollama-v1",
+        "llamacpp",
+        "together",
+        "deepseek",
+        "openrouter",
+        "anthropic-compat",
+        "zai",
+        "cloudflare",
+        "tgi",
+        "hf-router",
+        "xai",
+    ],
 )
 def test_an_unknown_key_is_ignored_where_it_really_is(name: str) -> None:
     assert answer(name, GOOD | {"top_q": 5})[0] == 200
@@ -86,13 +108,18 @@ def test_a_header_decides_about_unknown_keys_in_azures_inference_api() -> None:
 
 
 def test_an_unknown_key_inside_a_message_is_refused_where_it_stands() -> None:
-    body = GOOD | {"messages": [*GOOD["messages"], {"role": "assistant", "content": "x", "reasoning_content": "y"}]}
+    body = GOOD | {
+        "messages": [*GOOD["messages"], {"role": "assistant", "content": "x", "reasoning_content": "y"}]
+    }
     said = "'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : property 'reasoning_content' is unsupported)]"
     assert answer("groq", body) == (400, {"error": {"message": said, "type": "invalid_request_error"}})
     status, refused = answer("mistral", body)
     assert status == 422
     assert refused["message"]["detail"][0]["loc"] == ["body", "messages", 1, "reasoning_content"]
-    assert answer("databricks", body)[1]["message"] == "messages[1].reasoning_content: Extra inputs are not permitted"
+    assert (
+        answer("databricks", body)[1]["message"]
+        == "messages[1].reasoning_content: Extra inputs are not permitted"
+    )
 
 
 MISSING_MESSAGES: dict[str, tuple[int, Any]] = {
@@ -174,25 +201,42 @@ def test_a_wrong_key_is_refused_in_the_providers_words(name: str) -> None:
 
 
 def test_openrouter_says_that_the_header_is_missing() -> None:
-    assert answer("openrouter", key="") == (401, {"error": {"message": "Missing Authentication header", "code": 401}})
+    assert answer("openrouter", key="") == (
+        401,
+        {"error": {"message": "Missing Authentication header", "code": 401}},
+    )
 
 
 def test_a_reasoning_model_names_the_parameter_that_it_does_not_take() -> None:
-    said = error("Unsupported parameter: 'max_tokens' is not supported with this model.", param="max_tokens", code="unsupported_parameter")
+    said = error(
+        "Unsupported parameter: 'max_tokens' is not supported with this model.",
+        param="max_tokens",
+        code="unsupported_parameter",
+    )
     assert answer("openai@reasoning", GOOD | {"max_tokens": 5}) == (400, said)
     assert answer("openai@reasoning", GOOD | {"max_completion_tokens": 5})[0] == 200
 
 
 def test_xai_names_the_parameter_in_camel_case() -> None:
-    said = {"code": "Client specified an invalid argument", "error": "Argument not supported on this model: presencePenalty"}
+    said = {
+        "code": "Client specified an invalid argument",
+        "error": "Argument not supported on this model: presencePenalty",
+    }
     assert answer("xai@reasoning", GOOD | {"presence_penalty": 1}) == (400, said)
 
 
 def test_an_option_of_streams_needs_a_stream() -> None:
     body = GOOD | {"stream_options": {"include_usage": True}}
-    said = error("The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options")
+    said = error(
+        "The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options"
+    )
     assert answer("openai", body) == (400, said)
-    said = error("Stream options can only be defined when `stream=True`. (parameter=stream_options)", "BadRequestError", "stream_options", 400)
+    said = error(
+        "Stream options can only be defined when `stream=True`. (parameter=stream_options)",
+        "BadRequestError",
+        "stream_options",
+        400,
+    )
     assert answer("vllm", body) == (400, said)
     assert answer("litellm", body)[0] == 200
 
@@ -213,7 +257,9 @@ def test_a_rate_limit_waits_in_seconds_or_until_a_date() -> None:
         assert json.loads(script.body)["error"]["code"] == "rate_limit_exceeded"
 
 
-@pytest.mark.parametrize("path", ["/openai/v1/chat/completions", "/openai/deployments/my-dep/chat/completions"])
+@pytest.mark.parametrize(
+    "path", ["/openai/v1/chat/completions", "/openai/deployments/my-dep/chat/completions"]
+)
 def test_azure_serves_its_own_path_and_those_of_deployments(path: str) -> None:
     contract = Contract.load("azure")
     asked = request(contract, GOOD, path=f"{path}?api-version=2024-10-21")

@@ -1,5 +1,7 @@
 """A reply is cut to what the request asked for, wherever the provider honours it."""
 
+# ruff: noqa: E501 (an answer as it goes out is one line)
+
 from __future__ import annotations
 
 import json
@@ -41,7 +43,9 @@ def honours(name: str, key: str) -> bool:
     return key in contract.keys and key not in contract.get("body.ignored", ())
 
 
-@pytest.mark.parametrize("name", [name for name in folders.names("contracts") if honours(name, "response_format")])
+@pytest.mark.parametrize(
+    "name", [name for name in folders.names("contracts") if honours(name, "response_format")]
+)
 def test_structured_output_is_valid_wherever_it_is_honoured(name: str) -> None:
     contract = Contract.load(name)
     asked = {"type": "json_schema", "json_schema": {"name": "person", "schema": SCHEMAS[0]}}
@@ -82,7 +86,9 @@ def test_a_stop_sequence_is_cut_off_across_pieces() -> None:
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "add"}}])
 def test_a_tool_choice_makes_the_call_with_arguments_that_fit(choice: Any) -> None:
     say = shape(Say(text=("Hello",), finish="length"), {"tools": TOOLS, "tool_choice": choice}, OPENAI)
-    assert [(call.name, json.loads("".join(call.arguments))) for call in say.tool_calls] == [("add", {"a": 1})]
+    assert [(call.name, json.loads("".join(call.arguments))) for call in say.tool_calls] == [
+        ("add", {"a": 1})
+    ]
     assert (say.text, say.ending) == ((), "tool_calls")
 
 

@@ -1,5 +1,7 @@
 """The measure itself: what counts as a feature, and how a contract is held against recordings."""
 
+# ruff: noqa: E501 (an answer as it goes out is one line)
+
 from __future__ import annotations
 
 import json
@@ -15,7 +17,9 @@ from onpaper.truth.plays import SAYS, played
 from onpaper.truth.shapes import shape
 
 
-def exchange(body: bytes | str | list[Any], *, status: int = 200, stream: bool = True, headers: Headers = ()) -> Exchange:
+def exchange(
+    body: bytes | str | list[Any], *, status: int = 200, stream: bool = True, headers: Headers = ()
+) -> Exchange:
     if isinstance(body, list):
         body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in body)
     raw = body.encode() if isinstance(body, str) else body
@@ -24,7 +28,12 @@ def exchange(body: bytes | str | list[Any], *, status: int = 200, stream: bool =
 
 
 def chunk(delta: Any, finish: Any = None, **more: Any) -> dict[str, Any]:
-    return {"id": "x", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
+    return {
+        "id": "x",
+        "model": "m",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+        **more,
+    }
 
 
 def values(found: frozenset[tuple[str, str]], axis: str) -> set[str]:
@@ -32,8 +41,14 @@ def values(found: frozenset[tuple[str, str]], axis: str) -> set[str]:
 
 
 def test_a_shape_keeps_keys_and_kinds_and_drops_words() -> None:
-    assert shape({"b": "secret", "a": [1, {"c": None}], "e": "", "d": True}) == "{a: [number | {c: null}], b: text, d: true/false, e: ''}"
-    assert shape({"object": "chat.completion", "arguments": {"city": "Oslo"}}) == "{arguments: object, object: 'chat.completion'}"
+    assert (
+        shape({"b": "secret", "a": [1, {"c": None}], "e": "", "d": True})
+        == "{a: [number | {c: null}], b: text, d: true/false, e: ''}"
+    )
+    assert (
+        shape({"object": "chat.completion", "arguments": {"city": "Oslo"}})
+        == "{arguments: object, object: 'chat.completion'}"
+    )
 
 
 def test_no_word_of_a_reply_is_a_feature() -> None:
@@ -54,7 +69,9 @@ def test_framing_is_no_feature_of_a_recording_that_lost_it() -> None:
 
 
 def test_first_and_last_deltas_have_axes_of_their_own() -> None:
-    found = features(exchange([chunk({"role": "assistant"}), chunk({"content": "a"}), chunk({"content": ""}, "stop")]))
+    found = features(
+        exchange([chunk({"role": "assistant"}), chunk({"content": "a"}), chunk({"content": ""}, "stop")])
+    )
     assert values(found, "delta of the opening") == {"{role: 'assistant'}"}
     assert values(found, "delta of the piece") == {"{content: text}"}
     assert values(found, "delta of the closing") == {"{content: ''}"}
@@ -69,7 +86,10 @@ def test_first_and_last_deltas_have_axes_of_their_own() -> None:
         ("usage", [chunk({}), chunk({}, "stop"), {"choices": [], "usage": {"prompt_tokens": 1}}]),
         ("after", [chunk({}), chunk({}, "stop"), chunk({}, usage={"prompt_tokens": 1})]),
         ("again", [chunk({}), chunk({}, "stop"), chunk({}, "stop", usage={"prompt_tokens": 1})]),
-        ("every chunk", [chunk({}, usage={"prompt_tokens": 1}), chunk({}, "stop", usage={"prompt_tokens": 1})]),
+        (
+            "every chunk",
+            [chunk({}, usage={"prompt_tokens": 1}), chunk({}, "stop", usage={"prompt_tokens": 1})],
+        ),
     ],
 )
 def test_the_place_of_usage_is_named(where: str, chunks: list[Any]) -> None:
@@ -111,15 +131,25 @@ def test_the_identity_of_a_stream_is_a_feature() -> None:
 
 
 def test_headers_of_limits_are_features_by_name() -> None:
-    found = features(exchange("{}", stream=False, headers=(("X-RateLimit-Limit-Requests", "5"), ("date", "x"))))
+    found = features(
+        exchange("{}", stream=False, headers=(("X-RateLimit-Limit-Requests", "5"), ("date", "x")))
+    )
     assert values(found, "header") == {"x-ratelimit-limit-requests"}
 
 
 def test_lines_have_features_too() -> None:
     lines = '{"model":"m","created_at":"x","message":{"role":"assistant","content":"a"},"done":false}\n'
-    found = features(exchange(lines + '{"model":"m","created_at":"x","message":{"content":""},"done":true,"done_reason":"stop"}\n'))
+    found = features(
+        exchange(
+            lines
+            + '{"model":"m","created_at":"x","message":{"content":""},"done":true,"done_reason":"stop"}\n'
+        )
+    )
     assert values(found, "finish") == {"stop"}
-    assert values(found, "line") == {"piece: {created_at, done, message, model}", "closing: {created_at, done, done_reason, message, model}"}
+    assert values(found, "line") == {
+        "piece: {created_at, done, message, model}",
+        "closing: {created_at, done, done_reason, message, model}",
+    }
 
 
 def test_a_contract_covers_what_it_plays_itself() -> None:
@@ -173,7 +203,7 @@ def test_recordings_of_another_path_are_not_the_contracts(tmp_path: Path) -> Non
 
 
 def test_a_folder_without_recordings_says_what_it_should_hold(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="holds no recordings: neither a manifest.json nor"):
+    with pytest.raises(BadInput, match=r"holds no recordings: neither a manifest\.json nor"):
         read_folder(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(BadInput, match="is not a manifest of recordings"):

@@ -131,7 +131,9 @@ def test_null_usage_stands_elsewhere_only_when_it_was_asked_for() -> None:
 def test_the_unfinished_choice_has_null_or_no_finish_reason() -> None:
     assert chunks("openai", Say(text=("a",)))[0]["choices"][0]["finish_reason"] is None
     assert "finish_reason" not in chunks("zai", Say(text=("a",)))[0]["choices"][0]
-    assert all("finish_reason" not in one["choices"][0] for one in chunks("snowflake-cortex", Say(text=("a",))))
+    assert all(
+        "finish_reason" not in one["choices"][0] for one in chunks("snowflake-cortex", Say(text=("a",)))
+    )
 
 
 def test_a_relay_begins_with_a_chunk_that_has_an_id_of_its_own() -> None:
@@ -180,4 +182,6 @@ def test_structured_content_may_be_the_object_itself() -> None:
     say = Say(text=('{"a"', ": 1}"))
     contract = Contract.load("cloudflare")
     assert Speaker(contract, Asked()).body(say)["choices"][0]["message"]["content"] == '{"a": 1}'
-    assert Speaker(contract.variant("json"), Asked()).body(say)["choices"][0]["message"]["content"] == {"a": 1}
+    assert Speaker(contract.variant("json"), Asked()).body(say)["choices"][0]["message"]["content"] == {
+        "a": 1
+    }

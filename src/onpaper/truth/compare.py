@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from onpaper.contract import Contract
-from onpaper.truth.features import Feature, features
+from onpaper.truth.features import features
+from onpaper.truth.parts import Feature
 from onpaper.truth.plays import played
 from onpaper.truth.recordings import Recording
 
 State = Literal["covered", "missing", "unseen"]
-"""`covered`: seen and played; `missing`: seen, and the contract cannot say it; `unseen`: played, and in no recording
-(it rests on the source of its fact alone)."""
+"""`covered`: seen and played; `missing`: seen, and the contract cannot say it; `unseen`: played, and in no
+recording (it rests on the source of its fact alone)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One value of one axis: in how many recordings it was seen, and which contract or variants can say it."""
+    """One value of one axis: in how many recordings it was seen, and which contract or variants can say
+    it."""
 
     axis: str
     value: str

@@ -1,7 +1,8 @@
-"""All that a contract can say, as exchanges: a fixed set of mocks and requests, answered by it and its variants.
+"""All that a contract can say, as exchanges: a fixed set of mocks and requests, answered by it and its
+variants.
 
-The set is provider-neutral: text, tools, reasoning, refusal, errors before and inside a stream, usage asked for or
-not, several choices; and the requests that a strict provider refuses.
+The set is provider-neutral: text, tools, reasoning, refusal, errors before and inside a stream, usage asked
+for or not, several choices; and the requests that a strict provider refuses.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def played(contract: Contract) -> Iterator[Exchange]:
         yield from _refusals(one)
 
 
-def request(contract: Contract, body: Any, *, path: str = "", key: str = KEY, method: str = "POST") -> Request:
+def request(
+    contract: Contract, body: Any, *, path: str = "", key: str = KEY, method: str = "POST"
+) -> Request:
     """A request as a client of that provider sends it; the key in the provider's own header."""
     raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     headers = ((contract.auth_header, contract.auth_value(key)),) if key else ()
@@ -88,7 +91,12 @@ def _replies(contract: Contract) -> Iterator[Exchange]:
         for model in provider.models[:2]:
             for extra in ASKED if model == provider.models[0] else ({},):
                 for streamed in STREAMED:
-                    body = {"model": model, "messages": [{"role": "user", "content": "hi"}], **extra, **streamed}
+                    body = {
+                        "model": model,
+                        "messages": [{"role": "user", "content": "hi"}],
+                        **extra,
+                        **streamed,
+                    }
                     yield answered(provider, request(contract, body))
 
 
@@ -104,7 +112,9 @@ def _refusals(contract: Contract) -> Iterator[Exchange]:
     for situation in contract.get("errors", {}):
         if isinstance(contract.get(f"errors.{situation}.status"), int):
             say = Say(error=Trouble(situation, retry_after=2 if situation == "rate_limit" else None))
-            yield answered(Provider(contract, Mock("truth", "", (say,)), strict=False), request(contract, good))
+            yield answered(
+                Provider(contract, Mock("truth", "", (say,)), strict=False), request(contract, good)
+            )
 
 
 def bad_bodies(contract: Contract, good: dict[str, Any]) -> Iterator[Any]:

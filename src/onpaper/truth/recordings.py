@@ -27,8 +27,9 @@ class Recording:
 def read_folder(folder: Path) -> dict[str, list[Recording]]:
     """The recordings of a folder by provider.
 
-    A folder holds either cassettes, or a `manifest.json`: a list of objects with `file`, `provider`, `status`,
-    `response_headers`, `request_body`, and `fidelity` (`parsed-json` when the bytes were not kept). Raises BadInput.
+    A folder holds either cassettes, or a `manifest.json`: a list of objects with `file`, `provider`,
+    `status`, `response_headers`, `request_body`, and `fidelity` (`parsed-json` when the bytes were not
+    kept). Raises BadInput.
     """
     manifest = folder / "manifest.json"
     found = _manifest(manifest) if manifest.is_file() else _cassettes(folder)
@@ -41,9 +42,15 @@ def read_folder(folder: Path) -> dict[str, list[Recording]]:
 
 
 def of(contract: Contract, recordings: Mapping[str, list[Recording]]) -> list[Recording]:
-    """The recordings of a contract's provider, under its own name and its aliases, of the paths that it serves."""
+    """The recordings of a contract's provider, under its own name and its aliases, of the paths that it
+    serves."""
     names = (contract.name, *contract.data.get("aliases", ()))
-    return [one for name in names for one in recordings.get(name, ()) if _serves(contract, one.exchange.request.path)]
+    return [
+        one
+        for name in names
+        for one in recordings.get(name, ())
+        if _serves(contract, one.exchange.request.path)
+    ]
 
 
 def _serves(contract: Contract, path: str) -> bool:

@@ -7,7 +7,9 @@ from typing import Any
 VOCABULARY = frozenset({"object", "role"})
 """Keys whose text belongs to the protocol: it is part of the shape."""
 
-OPAQUE = frozenset({"arguments", "logprobs", "input", "parameters", "headers", "content_filter_results", "provider_metadata"})
+OPAQUE = frozenset(
+    {"arguments", "logprobs", "input", "parameters", "headers", "content_filter_results", "provider_metadata"}
+)
 """Keys whose object is the user's, the model's or an upstream's own: only that it is an object counts."""
 
 SAID = frozenset({"content", "reasoning", "reasoning_content", "refusal", "thinking", "text"})

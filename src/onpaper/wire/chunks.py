@@ -26,7 +26,12 @@ def chunks(voice: Voice, say: Say) -> list[Any]:
     per_choice = [list(_parts(voice, say, index)) for index in range(voice.asked.choices)]
     parts = [part for group in zip_longest(*per_choice) for part in group if part is not None]
     for number, part in enumerate(parts):
-        out.append(fill(_template(voice, part), voice.values | _fresh(voice) | part.values | _counted(voice, say, part, number, parts)))
+        out.append(
+            fill(
+                _template(voice, part),
+                voice.values | _fresh(voice) | part.values | _counted(voice, say, part, number, parts),
+            )
+        )
     out += _after(voice, say)
     if out and "tail" in contract.get("stream", {}):
         out[-1] = out[-1] | fill(contract.get("stream.tail"), voice.values)
@@ -57,7 +62,7 @@ def _after(voice: Voice, say: Say) -> Iterator[Any]:
             yield fill(own, values | _fresh(voice) | {"usage": values["counts"]})
 
 
-# ---- counts in a stream ----------------------------------------------------------------------------------------
+# ---- counts in a stream ------------------------------------------------------------------------------------
 
 
 def usage_places(voice: Voice) -> tuple[str, ...]:
@@ -108,7 +113,7 @@ def _fresh(voice: Voice) -> dict[str, Any]:
     return fresh
 
 
-# ---- deltas ----------------------------------------------------------------------------------------------------
+# ---- deltas ------------------------------------------------------------------------------------------------
 
 
 def _parts(voice: Voice, say: Say, index: int) -> Iterator[Part]:
@@ -178,7 +183,8 @@ def _opening(
 ) -> tuple[Any, dict[str, Any]]:
     """The template of the first delta and what it carries; what it carries is taken from the pieces.
 
-    Only `opening_reasoning` may carry reasoning: `opening` goes out without its text before a reply that reasons.
+    Only `opening_reasoning` may carry reasoning: `opening` goes out without its text before a reply that
+    reasons.
     """
     if reasoning and "opening_reasoning" in templates:
         opening = templates["opening_reasoning"]

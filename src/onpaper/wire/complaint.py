@@ -1,4 +1,5 @@
-"""An error in a provider's words: its status, headers and envelope before any reply, or its place inside a stream."""
+"""An error in a provider's words: its status, headers and envelope before any reply, or its place inside a
+stream."""
 
 from __future__ import annotations
 
@@ -11,7 +12,6 @@ from onpaper.mock import Trouble
 from onpaper.wire import sse
 from onpaper.wire.template import fill
 from onpaper.wire.voice import Voice, compact
-
 
 UNQUOTED: dict[str, Any] = {
     "param": "messages",
@@ -65,7 +65,7 @@ def _values(
     voice: Voice, trouble: Trouble, situation: Mapping[str, Any], quoted: Mapping[str, Any]
 ) -> dict[str, Any]:
     after = 1 if trouble.retry_after is None else trouble.retry_after
-    values = voice.values | UNQUOTED | {"param": trouble.param or UNQUOTED["param"]} | quoted
+    values = voice.values | UNQUOTED | {"param": trouble.param or UNQUOTED["param"]} | dict(quoted)
     values["retry_after"] = f"{after:g}"
     values["retry_after_date"] = email.utils.formatdate(voice.asked.now + after, usegmt=True)
     status = trouble.status or situation.get("status", 500)

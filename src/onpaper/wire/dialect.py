@@ -1,6 +1,7 @@
 """What a mock says, in a provider's own words: a `Say` and a contract become a `Script`.
 
-The words are in `voice`, `message`, `chunks` and `complaint`; here they become bytes. Nothing knows a provider.
+The words are in `voice`, `message`, `chunks` and `complaint`; here they become bytes. Nothing knows a
+provider.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Speaker(Voice):
         return message.body(self, say)
 
     def chunks(self, say: Say) -> list[Any]:
-        """The JSON of each chunk of a streamed reply, from the preamble to the usage, without the sentinel."""
+        """The JSON of each chunk of a streamed reply, from the preamble to the usage, without the
+        sentinel."""
         return chunks.chunks(self, say)
 
     def trouble(self, trouble: Trouble, **quoted: Any) -> tuple[int, Headers, bytes]:
@@ -48,7 +50,9 @@ class Speaker(Voice):
 
     def headers(self, say: Say, content_type: str) -> Headers:
         """The headers of an answer: the provider's, then the mock's."""
-        own = {name: str(fill(value, self.values)) for name, value in self.contract.get("headers", {}).items()}
+        own = {
+            name: str(fill(value, self.values)) for name, value in self.contract.get("headers", {}).items()
+        }
         said = {"content-type": say.content_type or content_type, **own, **say.headers}
         return tuple(said.items())
 
@@ -57,12 +61,18 @@ class Speaker(Voice):
         if say.error is not None and say.error.pieces is None:
             status, headers, body = self.trouble(say.error)
             extra = tuple(say.headers.items())
-            return Script(status, (*headers, *extra), (Write(body),), transfer="length", head_after=say.head_after)
+            return Script(
+                status, (*headers, *extra), (Write(body),), transfer="length", head_after=say.head_after
+            )
         if say.body is not None:
             writes = (Write(say.body.encode("utf-8", "surrogateescape")),) if say.body else ()
             kind = say.content_type or "application/json"
             return Script(
-                say.status or 200, self.headers(say, kind), writes, transfer="length", head_after=say.head_after
+                say.status or 200,
+                self.headers(say, kind),
+                writes,
+                transfer="length",
+                head_after=say.head_after,
             )
         if self.asked.stream:
             return self.stream_script(say)
@@ -72,7 +82,9 @@ class Speaker(Voice):
         preface = self.contract.get("reply.preface", "").encode()
         writes = (Write(preface + body, after=say.first_after),)
         kind = self.contract.get("reply.content_type", "application/json")
-        return Script(say.status or 200, self.headers(say, kind), writes, transfer="length", head_after=say.head_after)
+        return Script(
+            say.status or 200, self.headers(say, kind), writes, transfer="length", head_after=say.head_after
+        )
 
     def stream_script(self, say: Say) -> Script:
         """A streamed reply as a script: each event is one write."""
@@ -87,7 +99,8 @@ class Speaker(Voice):
             if start:
                 pieces[:1] = [start + piece for piece in pieces[:1]] or [start]
         writes = [
-            Write(piece, after=say.first_after if number == 0 else say.between) for number, piece in enumerate(pieces)
+            Write(piece, after=say.first_after if number == 0 else say.between)
+            for number, piece in enumerate(pieces)
         ]
         transfer: Transfer = "close" if contract.get("stream.http") == "close" else "chunked"
         default = "application/x-ndjson" if contract.protocol == "ndjson" else "text/event-stream"
@@ -139,4 +152,6 @@ def _carries_words(data: str) -> bool:
     value = json.loads(data)
     choices = value.get("choices") or [{}]
     message = value.get("message") or (choices[0].get("delta") if choices else {}) or {}
-    return any(message.get(key) for key in ("content", "refusal", "reasoning", "reasoning_content", "tool_calls"))
+    return any(
+        message.get(key) for key in ("content", "refusal", "reasoning", "reasoning_content", "tool_calls")
+    )

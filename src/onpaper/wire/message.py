@@ -22,7 +22,9 @@ def body(voice: Voice, say: Say) -> Any:
     messages = [message(voice, say) for _ in range(voice.asked.choices)]
     values["message"] = messages[0]
     choice = contract.get("reply.choice", {})
-    values["choices"] = [fill(choice, values | {"index": index, "message": one}) for index, one in enumerate(messages)]
+    values["choices"] = [
+        fill(choice, values | {"index": index, "message": one}) for index, one in enumerate(messages)
+    ]
     return fill(contract.get("reply.body", {}), values)
 
 
@@ -51,7 +53,9 @@ def message(voice: Voice, say: Say) -> Any:
         text = _decoded(text)
     values = {
         "content": text,
-        "reasoning": reasoning if reasoning and mode == "field" else NOTHING[contract.get("reply.no_reasoning", "missing")],
+        "reasoning": reasoning
+        if reasoning and mode == "field"
+        else NOTHING[contract.get("reply.no_reasoning", "missing")],
         "refusal": refusal if refusal and not in_text else NOTHING[contract.get("reply.refusal", "missing")],
         "tool_calls": [whole_call(voice, call, number) for number, call in enumerate(say.tool_calls)]
         or {"null": None, "empty": [], "missing": ABSENT}[contract.get("reply.no_tools", "missing")],

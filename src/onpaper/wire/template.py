@@ -1,4 +1,5 @@
-"""Templates of JSON in a contract: a provider's shape is written down as it goes out, with placeholders in it.
+"""Templates of JSON in a contract: a provider's shape is written down as it goes out, with placeholders in
+it.
 
 A string that is exactly one placeholder, such as `"{text}"`, becomes the value itself with its type; inside a
 longer text it becomes text. A key whose value is `ABSENT` is left out, and so is a table of which that leaves
@@ -18,11 +19,16 @@ ABSENT: Final = object()
 _WHOLE = re.compile(r"\{(\w+)(\??)\}\Z")
 _INSIDE = re.compile(r"\{(\w+)\}")
 _PATTERN = re.compile(r"\{(hex|alnum|digits|uuid)(?::(\d+))?\}")
-_ALPHABETS = {"hex": "0123456789abcdef", "alnum": string.ascii_letters + string.digits, "digits": string.digits}
+_ALPHABETS = {
+    "hex": "0123456789abcdef",
+    "alnum": string.ascii_letters + string.digits,
+    "digits": string.digits,
+}
 
 
 def fill(template: Any, values: Mapping[str, Any]) -> Any:
-    """The template with its placeholders replaced. An unknown placeholder stays as it is: it is ordinary text."""
+    """The template with its placeholders replaced. An unknown placeholder stays as it is: it is ordinary
+    text."""
     if isinstance(template, str):
         whole = _WHOLE.match(template)
         if whole:

@@ -1,4 +1,5 @@
-"""What every part of one reply shares: its ids, its model's name, its counts, its finish reason, its tool calls.
+"""What every part of one reply shares: its ids, its model's name, its counts, its finish reason, its tool
+calls.
 
 Everything that differs between providers is read from the contract; nothing here knows a provider.
 """
@@ -22,8 +23,8 @@ NOTHING = {"null": None, "empty": "", "missing": ABSENT}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What of a request shapes the reply. `number` counts the requests and seeds the ids, so that a run repeats;
-    `now` is the time that replies carry, in seconds since 1970."""
+    """What of a request shapes the reply. `number` counts the requests and seeds the ids, so that a run
+    repeats; `now` is the time that replies carry, in seconds since 1970."""
 
     model: str = "gpt-4o-mini"
     stream: bool = False
@@ -67,7 +68,8 @@ class Voice:
         return make_id(self.contract.get("reply.id", "{hex:16}"), self.rng)
 
     def _model(self) -> str:
-        """The model's name in replies: as asked, from a pattern, or from a table of the names that resolve."""
+        """The model's name in replies: as asked, from a pattern, or from a table of the names that
+        resolve."""
         resolved = self.contract.get("models.resolved", "{model}")
         if isinstance(resolved, Mapping):
             resolved = resolved.get(self.asked.model, resolved.get("*", "{model}"))
@@ -105,12 +107,19 @@ class Voice:
         return fill(template, self.values | self.counts(say, share))
 
     def call_values(self, call: Call, number: int, arguments: str, before: int = 0) -> dict[str, Any]:
-        """What a tool call's template may quote; `before` is how many blocks of content stand before the calls."""
+        """What a tool call's template may quote; `before` is how many blocks of content stand before the
+        calls."""
         sent: Any = arguments
         if self.contract.get("reply.arguments", "text") == "object":
             sent = _decoded(arguments)
         call_id = call.id or make_id(self.contract.get("reply.call_id", "call_{hex:8}"), self.rng)
-        return {"index": number, "block": number + before, "id": call_id, "name": call.name, "arguments": sent}
+        return {
+            "index": number,
+            "block": number + before,
+            "id": call_id,
+            "name": call.name,
+            "arguments": sent,
+        }
 
 
 def _decoded(arguments: str) -> Any:

@@ -1,5 +1,7 @@
 """The providers' own Python clients, unchanged, against the gateway played as their provider."""
 
+# ruff: noqa: E501 (an answer as it goes out is one line)
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -64,7 +66,9 @@ class TestOpenAI:
         assert [model.id for model in self.client.models.list()] == ["gpt-4o-mini"]
 
     def test_a_rejected_parameter(self) -> None:
-        with pytest.raises(self.sdk.BadRequestError, match="Unrecognized request argument supplied: top_k") as caught:
+        with pytest.raises(
+            self.sdk.BadRequestError, match="Unrecognized request argument supplied: top_k"
+        ) as caught:
             self.ask(GREETING, extra_body={"top_k": 20})
         assert caught.value.type == "invalid_request_error"
 
@@ -123,7 +127,9 @@ class TestGroq:
         assert [model.id for model in self.client.models.list().data] == ["openai/gpt-oss-20b"]
 
     def test_a_rejected_parameter(self) -> None:
-        with pytest.raises(self.sdk.BadRequestError, match="property 'store' is unsupported, did you mean 'stop'"):
+        with pytest.raises(
+            self.sdk.BadRequestError, match="property 'store' is unsupported, did you mean 'stop'"
+        ):
             self.ask(GREETING, store=True)
 
     def test_a_rate_limit(self) -> None:
