@@ -5,6 +5,7 @@ A head that came before, byte for byte, is not parsed again: clients that send m
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ import httptools
 
 from onpaper.exchange import Headers
 from onpaper.gateway.limits import Limits
+
+logger = logging.getLogger(__name__)
 
 LONGEST_KNOWN_HEAD = 4096
 MOST_KNOWN_HEADS = 1024
@@ -107,6 +110,7 @@ class Reader:
             if rest and not self.deaf:
                 self._parse(rest)
         except httptools.HttpParserCallbackError as error:
+            logger.error("the gateway failed on a request", exc_info=error)
             self._stop(500, f"the gateway failed on this request: {error.__context__!r}")
         except httptools.HttpParserError as error:
             self._stop(400, f"this is not an HTTP/1.1 request: {error}")
