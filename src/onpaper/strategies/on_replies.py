@@ -13,7 +13,7 @@ from onpaper.gateway import faults
 from onpaper.script import Script
 from onpaper.strategies.cuts import Offsets, offsets, recut
 from onpaper.strategies.properties import holds_for
-from onpaper.strategies.replies import Spoken, replies
+from onpaper.strategies.replies import Spoken, replies, spoken
 from onpaper.strategies.schedules import SILENT, Schedule, fault_schedules
 from onpaper.strategies.shown import Shown
 from onpaper.strategies.subject import Subject
@@ -52,20 +52,24 @@ class Cut(Shown):
         return f"{self.reply!r} cut at {shown or 'nothing'}{more}{again}"
 
 
-@st.composite
-def _cuts(draw: st.DrawFn, subject: Subject) -> Cut:
-    reply = draw(replies(subject.contract, stream=_stream(draw, subject)))
-    return Cut(reply, draw(offsets(reply.script.body)), draw(st.sampled_from((1, 2))))
+def _cuts(subject: Subject) -> st.SearchStrategy[Cut]:
+    reply, times = _replies(subject, framed=True, errors=True), st.sampled_from((1, 2))
+
+    @st.composite
+    def cut(draw: st.DrawFn) -> Cut:
+        one = draw(reply)
+        return Cut(one, draw(offsets(one.script.body)), draw(times))
+
+    return cut()
 
 
-def _stream(draw: st.DrawFn, subject: Subject) -> bool:
-    """Whether the case streams: twice as often as not, since that is where bytes get lost."""
-    if not subject.has("complete"):
-        return True
-    return subject.has("stream") and draw(st.sampled_from((True, True, False)))
+def _replies(subject: Subject, *, framed: bool, errors: bool) -> st.SearchStrategy[Spoken]:
+    """Replies for the methods that the backend has: streams twice as often, since that is where bytes get lost."""
+    kinds = [True] * 2 * subject.has("stream") + [False] * subject.has("complete")
+    return st.one_of([replies(subject.contract, stream=kind, framed=framed, errors=errors) for kind in kinds])
 
 
-@holds_for(_cuts, name="property/any-framing-any-cut", source=WHATWG, examples=150)
+@holds_for(_cuts, name="property/any-framing-any-cut", source=WHATWG, examples=120)
 async def any_framing_any_cut(subject: Subject, case: Cut) -> None:
     """Any reply, in any framing that means the same and under any cut, gives the same text, tool calls and usage.
 
@@ -169,19 +173,21 @@ class Faulty(Shown):
         return f"{self.reply!r} with {list(self.schedule)!r}"
 
 
-@st.composite
-def _faulty(draw: st.DrawFn, subject: Subject) -> Faulty:
-    reply = draw(replies(subject.contract, stream=_stream(draw, subject), framed=False, errors=False))
-    if not reply.reading.text:
-        reply = replace_text(reply)
-    schedule = draw(fault_schedules(reply.script, without=LEFT_OUT, socket=subject.socket))
-    return Faulty(reply, schedule)
+def _faulty(subject: Subject) -> st.SearchStrategy[Faulty]:
+    reply = _replies(subject, framed=False, errors=False)
+
+    @st.composite
+    def faulty(draw: st.DrawFn) -> Faulty:
+        one = draw(reply)
+        if not one.reading.text:
+            one = replace_text(one)
+        return Faulty(one, draw(fault_schedules(one.script, without=LEFT_OUT, socket=subject.socket)))
+
+    return faulty()
 
 
 def replace_text(reply: Spoken) -> Spoken:
     """The same reply with a text that can be lost."""
-    from onpaper.strategies.replies import spoken
-
     return spoken(reply.contract, replace(reply.say, text=("Hel", "lo")), stream=reply.asked.stream)
 
 
@@ -189,7 +195,7 @@ def replace_text(reply: Spoken) -> Spoken:
     _faulty,
     name="property/any-fault",
     source="https://github.com/openai/openai-python/issues/2725",
-    examples=100,
+    examples=80,
 )
 async def any_fault(subject: Subject, case: Faulty) -> None:
     """Whatever goes wrong on the wire, a call ends in the full text or in an error, never in less that looks whole.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -91,23 +92,34 @@ def _in_pieces(text: str, size: int) -> tuple[str, ...]:
     return tuple(text[at : at + size] for at in range(0, len(text), size))
 
 
-@st.composite
-def says(draw: st.DrawFn, contract: Contract, *, errors: bool = True) -> Say:
+@lru_cache(maxsize=64)
+def says(contract: Contract, *, errors: bool = True) -> st.SearchStrategy[Say]:
     """What a reply says, whoever says it: text, reasoning, tool calls, finish, usage, an error before or within.
 
     Reasoning is left out where the provider would put it into the text or hide it.
     """
-    text = draw(pieces())
-    tool_calls = draw(calls()) if draw(st.integers(0, 3)) == 3 else ()
-    usage = draw(usages())
-    reasoning: tuple[str, ...] = ()
-    if _reasons_apart(contract) and draw(st.integers(0, 3)) == 3:
-        reasoning = draw(pieces(empty=False))
-    finish = None if tool_calls else draw(st.sampled_from((None, "length")))
-    error = (
-        draw(troubles(contract, sum(map(bool, text)))) if errors and draw(st.integers(0, 5)) == 5 else None
-    )
-    return Say(text=text, reasoning=reasoning, tool_calls=tool_calls, usage=usage, finish=finish, error=error)
+    text, called, counted = pieces(), calls(), usages()
+    thought = pieces(empty=False)
+    sometimes = st.sampled_from((False, False, False, True))
+    finishes = st.sampled_from((None, "length"))
+    reasons = _reasons_apart(contract)
+    trouble = _troubles(contract)
+
+    @st.composite
+    def say(draw: st.DrawFn) -> Say:
+        said = draw(text)
+        tool_calls = draw(called) if draw(sometimes) else ()
+        usage = draw(counted)
+        reasoning = draw(thought) if reasons and draw(sometimes) else ()
+        finish = None if tool_calls else draw(finishes)
+        error = draw(trouble) if errors and draw(sometimes) else None
+        if error is not None and error.pieces is not None:
+            error = replace(error, pieces=min(error.pieces, max(0, sum(map(bool, said)) - 1)))
+        return Say(
+            text=said, reasoning=reasoning, tool_calls=tool_calls, usage=usage, finish=finish, error=error
+        )
+
+    return say()
 
 
 def _reasons_apart(contract: Contract) -> bool:
@@ -115,26 +127,19 @@ def _reasons_apart(contract: Contract) -> bool:
     return not modes & {"tags", "hidden"}
 
 
-def troubles(contract: Contract, said: int = 0) -> st.SearchStrategy[Trouble]:
-    """An error in the provider's own words: instead of an answer, or within one of `said` pieces of text."""
+def _troubles(contract: Contract) -> st.SearchStrategy[Trouble]:
+    """An error in the provider's own words: instead of an answer, or after some pieces of text."""
     known = [name for name in SITUATIONS if contract.get(f"errors.{name}")] or [""]
-    pieces = st.none() | st.integers(0, max(0, said - 1))
-    built = st.builds(Trouble, st.sampled_from(known), pieces=pieces)
+    built = st.builds(Trouble, st.sampled_from(known), pieces=st.sampled_from((None, 0, 1, 2)))
     return built.map(lambda one: one if one.situation else replace(one, status=500, message="It broke."))
 
 
 SITUATIONS = ("server_error", "rate_limit", "overloaded", "context_length", "content_filter", "forbidden")
 
 
-@st.composite
 def replies(
-    draw: st.DrawFn,
-    contract: Contract,
-    *,
-    stream: bool | None = None,
-    framed: bool = True,
-    errors: bool = True,
-) -> Spoken:
+    contract: Contract, *, stream: bool | None = None, framed: bool = True, errors: bool = True
+) -> st.SearchStrategy[Spoken]:
     """Replies in the dialect of a contract: a `Spoken` with what is said (`say`) and how (`script`).
 
     `stream` chooses between streams and single bodies (None: both). `framed` also varies what the standard
@@ -147,11 +152,19 @@ def replies(
     ...     assert reply.reading.text == "".join(reply.say.text)
     >>> test_a_strict_reader_finds_what_was_said()
     """
-    streamed = draw(st.booleans()) if stream is None else stream
-    say = draw(says(contract, errors=errors))
-    if streamed and framed and contract.protocol == "sse":
-        say = replace(say, framing=framing_table(draw(framings())))
-    return spoken(contract, say, stream=streamed)
+    said = says(contract, errors=errors)
+    streams = st.booleans() if stream is None else st.just(stream)
+    written = framings()
+
+    @st.composite
+    def reply(draw: st.DrawFn) -> Spoken:
+        streamed = draw(streams)
+        say = draw(said)
+        if streamed and framed and contract.protocol == "sse":
+            say = replace(say, framing=framing_table(draw(written)))
+        return spoken(contract, say, stream=streamed)
+
+    return reply()
 
 
 def spoken(contract: Contract, say: Say, *, stream: bool) -> Spoken:

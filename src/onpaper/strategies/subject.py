@@ -86,6 +86,8 @@ class Subject(Shown):
     patience: float = 5.0
     results: frozenset[str] = frozenset({"tool_calls"})
     """The optional results that the backend declares, and is held to."""
+    unsent: frozenset[str] = frozenset()
+    """The parameters of the interface that it declares to refuse or to ignore."""
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
@@ -97,7 +99,16 @@ class Subject(Shown):
 
     def parameters(self, method: str) -> list[str]:
         """The parameters of the interface that the method takes."""
-        return [name for name in (*SAMPLED, *BY_CALL) if self.has(method) and self.takes(method, name)]
+        return [
+            name
+            for name in (*SAMPLED, *BY_CALL)
+            if self.has(method) and self.takes(method, name) and name not in self.unsent
+        ]
+
+    @property
+    def sampled(self) -> list[str]:
+        """The parameters that the constructor's `sampling` may name; none when there is no such argument."""
+        return [name for name in SAMPLED if name not in self.unsent] if self.configurable else []
 
     def has(self, method: str) -> bool:
         """Whether there is such a method."""
@@ -106,7 +117,7 @@ class Subject(Shown):
     @property
     def configurable(self) -> bool:
         """Whether the constructor takes `sampling`."""
-        return self.takes("__init__", "sampling")
+        return self.takes("__init__", "sampling") and "sampling" not in self.unsent
 
     async def ask(self, method: str, *, sampling: Mapping[str, Any] | None = None, **kwargs: Any) -> Run:
         """One call of a fresh backend, answered with a greeting, or by what the gateway was told to answer."""
