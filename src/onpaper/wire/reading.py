@@ -1,7 +1,7 @@
 """What a reply says: text, reasoning, tool calls, usage, finish reason, error, read strictly from its bytes.
 
-This is the reading a backend is held to. The policies (the last usage wins, an error object makes the whole reply
-an error, index 0 is the reply, …) are those of the clauses, and each is tested against real recordings.
+This is the reading a backend is held to. The policies (the last usage wins, an error object makes the whole
+reply an error, index 0 is the reply, …) are those of the clauses, and each is tested against real recordings.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class ToolCall:
 
     @property
     def decoded(self) -> Any:
-        """The arguments as a value; raises ValueError when they are not JSON. Empty text is no arguments: `{}`."""
+        """The arguments as a value: `{}` for empty text. Raises ValueError when they are not JSON."""
         if not isinstance(self.arguments, str):
             return self.arguments
-        return json.loads(self.arguments) if self.arguments.strip() else {}
+        return parsed(self.arguments) if self.arguments.strip() else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,17 @@ class Reading:
 
 def count(value: Any) -> int | None:
     """A token count, or None for what cannot be one (negative, text, null, a fraction, a truth value)."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
         return None
-    return int(value) if value >= 0 and value == int(value) else None
+    return int(value) if isinstance(value, int) or value.is_integer() else None
+
+
+def parsed(text: str) -> Any:
+    """The value of a JSON text. Raises ValueError, also for one that is nested too deeply to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def fault_of(value: Any) -> Fault | None:
@@ -126,7 +134,9 @@ def _nested_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     parts = value if isinstance(value, list) else ()
-    return "".join(_nested_text(part.get("text")) if isinstance(part, dict) else _nested_text(part) for part in parts)
+    return "".join(
+        _nested_text(part.get("text")) if isinstance(part, dict) else _nested_text(part) for part in parts
+    )
 
 
 def _reasoning_of(message: dict[str, Any]) -> str:
@@ -161,7 +171,7 @@ class Assembler:
             return
         reading.chunks += 1
         try:
-            chunk = json.loads(data)
+            chunk = parsed(data)
         except ValueError:
             if kind == "error":
                 reading.error = reading.error or Fault(data)
@@ -281,7 +291,7 @@ def read_reply(body: bytes, usage_paths: Sequence[str] = USAGE_PATHS) -> Reading
     """Read a chat completion that came as one JSON body."""
     reading = Reading()
     try:
-        value = json.loads(body.decode("utf-8", "replace"))
+        value = parsed(body.decode("utf-8", "replace"))
     except ValueError:
         reading.problems.append(f"the body is not JSON: {body[:200]!r}")
         return reading
@@ -316,7 +326,9 @@ def _read_calls(reading: Reading, calls: Any) -> None:
         if isinstance(function, dict):
             arguments = function.get("arguments")
             reading.tool_calls.append(
-                ToolCall(call.get("id") or "", function.get("name") or "", "" if arguments is None else arguments)
+                ToolCall(
+                    call.get("id") or "", function.get("name") or "", "" if arguments is None else arguments
+                )
             )
 
 
@@ -330,7 +342,7 @@ def read_lines(chunks: Iterable[bytes]) -> Reading:
     for line in [*lines, *decoder.finish()]:
         reading.chunks += 1
         try:
-            value = json.loads(line)
+            value = parsed(line)
         except ValueError:
             reading.problems.append(f"a line is not JSON: {line[:200]!r}")
             continue
