@@ -8,9 +8,10 @@ replies have no body); a script that asks for something else gets it, byte for b
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import pairwise
+from typing import NamedTuple
 
 from onpaper.exchange import End, Headers
 from onpaper.script import Script, Write
@@ -19,8 +20,7 @@ REASONS = {status.value: status.phrase for status in HTTPStatus}
 FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Bytes handed to the socket in one call, after a pause in seconds.
 
     `body` is the part of the body that is complete with them, `head` says that the head is.
@@ -142,21 +142,21 @@ def _raw(write: Write) -> list[Send]:
 
 def _framed(write: Write, transfer: str) -> list[Send]:
     """A write in its transfer coding. An empty one sends nothing: an empty chunk would end the body."""
+    data = write.data
     if write.raw:
-        return _torn(write, write.data, b"")
-    if transfer == "chunked" and write.data:
-        return _torn(write, b"%x\r\n%b\r\n" % (len(write.data), write.data), write.data)
-    return _torn(write, write.data, write.data)
+        return _torn(write, data, b"")
+    wire = b"%x\r\n%b\r\n" % (len(data), data) if data and transfer == "chunked" else data
+    if write.cuts:
+        return _torn(write, wire, data)
+    return [Send(wire, write.after, data, (write.fault,) if write.fault else ())]
 
 
 def _torn(write: Write, wire: bytes, body: bytes) -> list[Send]:
     """One send, or one for each piece if the write has cuts; body and fault count with the last piece."""
-    if not write.cuts:
-        return [Send(wire, write.after, body, _named(write.fault))]
     edges = sorted({0, *(cut for cut in write.cuts if 0 < cut < len(wire)), len(wire)})
-    sends = [Send(wire[start:stop]) for start, stop in pairwise(edges)]
-    sends[0] = replace(sends[0], after=write.after)
-    sends[-1] = replace(sends[-1], body=body, faults=_named(write.fault))
+    sends = [Send(wire[start:stop]) for start, stop in pairwise(edges)] or [Send(b"")]
+    sends[0] = sends[0]._replace(after=write.after)
+    sends[-1] = sends[-1]._replace(body=body, faults=_named(write.fault))
     return sends
 
 
