@@ -370,8 +370,9 @@ async def none_left_out(stage: Stage, case: Case) -> None:
         raise NotApplicable(f"{method}() takes no {parameter}")
     call = stage.stream if method == "stream" else stage.complete
     run = await call(**{parameter: None})
-    if isinstance(run.error, TypeError) and not run.exchanges and not accepts(stage.contract, parameter):
-        raise NotApplicable(f"{method}() refuses {parameter}, which the provider does not take")
+    may_refuse = not accepts(stage.contract, parameter) or stage.declared.can(parameter) == "refuses"
+    if isinstance(run.error, (TypeError, ValueError)) and not run.exchanges and may_refuse:
+        raise NotApplicable(f"{method}() refuses {parameter}, as it may")
     run.must_not_raise()
     found = [where for where, value in _walk(run.body) if value is None and where.endswith(_wire_names(parameter))]
     if found:

@@ -135,7 +135,10 @@ async def released(stage: Stage, case: Case) -> None:
     async def act(backend: Any, run: Run) -> None:
         task = asyncio.create_task(backend.prefill(list(PREFIX)))
         journal = run.notes["server"].journal
-        await journal.async_wait_for(lambda one: len(one) >= 1, 3)
+        try:
+            await journal.async_wait_for(lambda one: len(one) >= 1, 3)
+        except TimeoutError:
+            raise NotApplicable("prefill made no request: see prefill/one-token") from None
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await journal.async_wait_for(closed_by_client(), 2)
@@ -167,6 +170,8 @@ async def failure(stage: Stage, case: Case) -> None:
             await backend.prefill(list(PREFIX))
         except Exception as error:
             run.notes["prefill error"] = error
+        if not seen:
+            raise NotApplicable("prefill made no request: see prefill/one-token")
         async for piece in backend.stream(list(MESSAGES)):
             run.pieces.append(piece)
 

@@ -84,8 +84,10 @@ class _Frozen(dict):  # type: ignore[type-arg]
         return hash(tuple(sorted((key, repr(value)) for key, value in self.items())))
 
 
-def _made(stage: Stage, run: Run) -> None:
-    """Raise NotApplicable when the factory takes no `sampling`."""
+def _made(stage: Stage, run: Run, name: str = "") -> None:
+    """Raise NotApplicable when the factory takes no `sampling`, or refuses what the declaration says it refuses."""
+    if run.phase == "construct" and stage.declared.can(name) == "refuses":
+        raise NotApplicable(f"the backend refuses {name}, as declared")
     if run.phase == "construct" and isinstance(run.error, TypeError) and stage.declared.can("sampling") != "yes":
         raise NotApplicable("the factory takes no sampling")
     if run.phase == "construct":
@@ -100,7 +102,7 @@ async def of_constructor(stage: Stage, case: Case) -> None:
     run = await call(stage, method, _constructor(stage, {name: value}))
     if run.phase == "construct" and not accepts(stage.contract, name) and isinstance(run.error, ValueError):
         return  # refused
-    _made(stage, run)
+    _made(stage, run, name)
     _must_send(stage, run, name, value)
 
 
@@ -112,7 +114,7 @@ async def call_first(stage: Stage, case: Case) -> None:
         run = await call(stage, method, _constructor(stage, {name: VALUES[name][1]}), **{name: value})
         if run.phase == "construct" and not accepts(stage.contract, name) and isinstance(run.error, ValueError):
             return
-        _made(stage, run)
+        _made(stage, run, name)
         _must_send(stage, run, name, value)
 
 

@@ -243,7 +243,8 @@ class Stage:
 
             key = KEY if self.keyed else None
             results = frozenset(name for name, state in self.declared.capabilities.items() if state == "yes")
-            subject = Subject(make, self.contract, server, key, self.takes, results=results)
+            unsent = frozenset(name for name, state in self.declared.capabilities.items() if state in ("refuses", "ignores"))
+            subject = Subject(make, self.contract, server, key, self.takes, results=results, unsent=unsent)
             yield subject, lambda work: self.hall.drive(work, 20)
 
     # ---- controls ------------------------------------------------------------------------------------------------
