@@ -28,6 +28,8 @@ RELAYED = ("reply", "stream")
 NOT_INHERITED = frozenset({"sources", "known-failures", "variants", "aliases"})
 OWN = frozenset({"headers", "models.resolved"})
 """Facts of one provider alone: its variants have them too, a contract that extends it has not."""
+WHOLE = ("summary", "endpoint", "body", "reply", "stream", "errors")
+"""What a contract that extends no other must have."""
 CHUNKS = frozenset({"stream.first", "stream.last", "stream.preamble", "stream.repeat_finish", "stream.usage.own"})
 
 
@@ -77,7 +79,7 @@ class Contract:
     @classmethod
     def read(cls, path: Path) -> Contract:
         """The contract in that file. Raises BadInput that names the file, the key and the known keys."""
-        return _read(path.resolve(), path.stat().st_mtime_ns if path.is_file() else 0)
+        return _read(path.resolve(), _time_of(path))
 
     def get(self, dotted: str, default: Any = None) -> Any:
         """A fact by its dotted path, such as `stream.usage.when`."""
@@ -99,8 +101,8 @@ class Contract:
             raise BadInput(f"{self.path}: contract {self.name!r} has no variant {name!r}{nearest(name, self.variants)}")
         sources = self.own.get("sources", {})
         own = {**self.data["variants"][name], "sources": {"": sources.get(f"variants.{name}") or sources.get("")}}
-        relayed = _beside(self.path, own["relays"]) if "relays" in own else None
-        data = _merge(_relaying(_without(self.data, _replaced(own)), relayed), own, "")
+        relayed = _beside(self.path, own["relays"], "relays") if "relays" in own else None
+        data = _unknowing(_merge(_relaying(_without(self.data, _replaced(own)), relayed), own, ""), own)
         return Contract(f"{self.name}@{name}", self.path, data, own, self, relayed)
 
     @property
@@ -170,7 +172,11 @@ class Contract:
     def _validator(self) -> Any:
         import jsonschema_rs
 
-        return jsonschema_rs.validator_for(self.schema)
+        try:
+            return jsonschema_rs.validator_for(self.schema)
+        except ValueError as error:
+            said = getattr(error, "message", error)
+            raise BadInput(f"{self.path}: body: this is no JSON Schema: {said}") from None
 
     def violations(self, body: Any) -> list[Violation]:
         """Every way in which a request body breaks this contract; empty when it keeps it.
@@ -244,34 +250,56 @@ def _says(own: Mapping[str, Any], dotted: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _read(path: Path, _changed: int) -> Contract:
-    own = read_toml(path, "contract")
+    own = _own(path, _changed)
     base = relayed = None
     data = own
+    if "extends" not in own and (missing := [name for name in WHOLE if name not in own]):
+        raise BadInput(f"{path}: it has no {missing[0]!r}, and extends no contract that has one: extends = \"openai\"?")
     if "extends" in own:
-        base = _beside(path, own["extends"])
-        if base.base is not None:
-            raise BadInput(
-                f"{path}: extends {own['extends']!r}, which extends {base.base.name!r} itself; a contract extends"
-                " one level only: extend the base and repeat what is needed"
-            )
+        base = _beside(path, own["extends"], "extends")
         inherited: Mapping[str, Any] = _without(base.data, OWN | _replaced(own))
         if "relays" in own:
-            relayed = _beside(path, own["relays"])
+            relayed = _beside(path, own["relays"], "relays")
             inherited = _relaying(inherited, relayed)
-        data = _merge(inherited, own, "")
+        data = _unknowing(_merge(inherited, own, ""), own)
     for name, deviation in own.get("variants", {}).items():
         check(deviation, "contract", f"{path}: variants.{name}")
-    return Contract(path.stem, path, data, own, base, relayed)
+    contract = Contract(path.stem, path, data, own, base, relayed)
+    if "body" in own:
+        _ = contract._validator  # so that a body that is no schema is told when the file is read
+    return contract
+
+
+@lru_cache(maxsize=256)
+def _own(path: Path, _changed: int) -> dict[str, Any]:
+    return read_toml(path, "contract")
 
 
 def _relaying(data: Mapping[str, Any], relayed: Contract | None) -> Mapping[str, Any]:
     return data if relayed is None else {**data, **{section: relayed.data[section] for section in RELAYED}}
 
 
-def _beside(path: Path, name: str) -> Contract:
-    """The contract of that name in the folder of another one, or wherever contracts are found."""
+def _beside(path: Path, name: str, key: str) -> Contract:
+    """What a contract extends or relays: the one of that name in its folder, or wherever contracts are found.
+
+    One level only, so that whoever reads a file has two to read and not a chain of them. Raises BadInput.
+    """
     beside = path.parent / f"{name}.toml"
-    return Contract.read(beside if beside.is_file() else folders.find("contracts", name))
+    try:
+        found = beside if folders.NAME.match(name) and beside.is_file() else folders.find("contracts", name)
+    except BadInput as error:
+        raise BadInput(f"{path}: {key}: {error}") from None
+    further = _own(found.resolve(), _time_of(found)).get(key)
+    if further is not None:
+        raise BadInput(
+            f"{path}: it {key} {name!r}, which {key} {further!r} itself; a contract {key} one level only: name the"
+            f" last one and repeat what is needed"
+        )
+    return Contract.read(found)
+
+
+def _time_of(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def read_toml(path: Path, kind: str) -> dict[str, Any]:
@@ -301,6 +329,13 @@ def check(value: Any, kind: str, where: str) -> None:
         unknown = str(error.kind.unexpected[0])
         raise BadInput(f"{where}: unknown key {unknown!r} at {at}{nearest(unknown, known)}")
     raise BadInput(f"{where}: {at}: {error.message}")
+
+
+@lru_cache
+def situations() -> frozenset[str]:
+    """The situations that a contract may have an error for."""
+    errors = _schema("contract")[0]["properties"]["errors"]["properties"]
+    return frozenset(errors) - {"envelope", "content_type", "headers"}
 
 
 @lru_cache
@@ -352,6 +387,12 @@ def _merge(base: Mapping[str, Any], own: Mapping[str, Any], prefix: str) -> dict
 def _replaced(own: Mapping[str, Any]) -> frozenset[str]:
     """A contract that says its chunk says all of its chunks: the others are then as that one, unless it says them."""
     return CHUNKS if "chunk" in own.get("stream", {}) else frozenset()
+
+
+def _unknowing(data: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without the keys that `own` says the provider does not know."""
+    gone = own.get("body", {}).get("without", ())
+    return _without(data, frozenset(f"body.keys.{key}" for key in gone)) if gone else data
 
 
 def _without(data: Mapping[str, Any], dotted: frozenset[str], prefix: str = "") -> dict[str, Any]:

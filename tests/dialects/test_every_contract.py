@@ -160,3 +160,12 @@ def test_no_code_branches_on_a_providers_name() -> None:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.lower() in names:
                 found.append(f"{inside}:{node.lineno}: {node.value!r}")
     assert found == []
+
+
+def test_keys_that_a_provider_does_not_know_are_unknown_keys(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "openai"\n[body]\nwithout = ["store"]\n')
+    contract = Contract.read(path)
+    assert "store" not in contract.keys
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "store": True}
+    assert [one.situation for one in contract.violations(body)] == ["unknown_parameter"]
