@@ -16,7 +16,7 @@ from onpaper.exchange import Exchange, Request, header_values
 from onpaper.script import Script, Write
 from onpaper.suite.play import Play, answer_of
 from onpaper.suite.run import Run, chain
-from onpaper.suite.stage import KEY, Setup, Stage, completing, streaming
+from onpaper.suite.stage import KEY, Setup, Stage, completing, opened, streaming
 from onpaper.suite.verdict import Broken, NotApplicable
 
 ILLEGAL = "https://github.com/openai/openai-python/issues/961"
@@ -371,7 +371,7 @@ async def two_keys(stage: Stage, case: Case) -> None:
 
 
 async def _drain(backend: Any) -> None:
-    async for _ in backend.stream([{"role": "user", "content": "hi"}]):
+    async for _ in await opened(backend):
         pass
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import json
 import math
 from typing import Any
@@ -305,7 +306,8 @@ async def caller_objects(stage: Stage, case: Case) -> None:
 
     async def act(backend: Any, run: Run) -> None:
         if case.id == "stream":
-            async for _ in backend.stream(messages):
+            source = backend.stream(messages)  # the caller's own objects, not copies
+            async for _ in await source if inspect.isawaitable(source) else source:
                 pass
         else:
             kwargs = {"tools": tools} if stage.takes("complete", "tools") else {}

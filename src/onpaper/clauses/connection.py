@@ -19,7 +19,7 @@ from onpaper.mock import Mock
 from onpaper.script import Script
 from onpaper.suite.play import Play, answer_of
 from onpaper.suite.run import Hung, Run
-from onpaper.suite.stage import HELLO, MESSAGES, PLAIN, Setup, Stage, completing, streaming
+from onpaper.suite.stage import HELLO, MESSAGES, PLAIN, Setup, Stage, completing, opened, streaming
 from onpaper.suite.verdict import Broken, NotApplicable
 
 REUSE = "https://github.com/openai/openai-python/issues/3440"
@@ -34,7 +34,14 @@ def limited(stage: Stage, which: str) -> Setup:
 
 
 async def _read(backend: Any, messages: Any = MESSAGES) -> str:
-    return "".join([piece async for piece in backend.stream(list(messages))])
+    return "".join([piece async for piece in await opened(backend, messages)])
+
+
+async def closing(source: Any) -> None:
+    """Close a stream. Raises NotApplicable when it is an iterator that cannot be closed."""
+    if not hasattr(source, "aclose"):
+        raise NotApplicable("the stream has no aclose()")
+    await source.aclose()
 
 
 @clause("connection/reused", cases=(Case("stream"), Case("complete"), Case("list-models"), Case("error")), covers=(155, 156), source=REUSE,
@@ -87,13 +94,13 @@ async def released(stage: Stage, case: Case) -> None:
         return replace(script, writes=script.writes[:3], end="hang")
 
     async def leave(backend: Any) -> None:
-        source = backend.stream(list(MESSAGES))
+        source = await opened(backend)
         async for _ in source:
             if case.id == "exception":
                 raise LookupError("the consumer's own")
             break
         if case.id == "aclose":
-            await source.aclose()
+            await closing(source)
         del source
 
     async def act(backend: Any, run: Run) -> None:
@@ -128,11 +135,11 @@ async def abandoned(stage: Stage, case: Case) -> None:
 
     async def act(backend: Any, run: Run) -> None:
         for number in range(30):
-            source = backend.stream(list(MESSAGES))
+            source = await opened(backend)
             async for _ in source:
                 break
             if case.id == "closed":
-                await source.aclose()
+                await closing(source)
             del source
             if case.id == "dropped":
                 if number % 10 == 9:
@@ -341,16 +348,17 @@ async def leaves_nothing(stage: Stage, case: Case) -> None:
         elif case.id == "stream":
             await streaming()(backend, run)
         else:
-            source = backend.stream(list(MESSAGES))
+            source = await opened(backend)
             async for _ in source:
                 break
-            await source.aclose()
+            await closing(source)
         await backend.aclose()
         journal = run.notes["server"].journal
         with contextlib.suppress(TimeoutError):
             await journal.async_wait_for(lambda one: len(one.closures) >= one.connections, 2)
         run.notes["open"] = journal.connections - len(journal.closures)
 
+    gc.collect()  # what earlier cases left is not this one's
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         threads = threading.active_count()

@@ -10,7 +10,7 @@ from onpaper.clauses.stream import needs_result
 from onpaper.script import Script, Write
 from onpaper.suite.play import Play
 from onpaper.suite.run import Hung, Run, chain, status_of
-from onpaper.suite.stage import MESSAGES, Stage, completing, streaming
+from onpaper.suite.stage import MESSAGES, Stage, completing, opened, streaming
 from onpaper.suite.verdict import Broken, NotApplicable
 
 STATUSES = ("bad-request", "unauthorized", "forbidden", "model-not-found", "rate-limit", "context-length", "server-error", "overloaded", "html-502", "error-no-body")
@@ -184,7 +184,7 @@ async def releases(stage: Stage, case: Case) -> None:
     async def one(backend: Any) -> None:
         try:
             if case.id == "stream":
-                async for _ in backend.stream(list(MESSAGES)):
+                async for _ in await opened(backend):
                     pass
             else:
                 await backend.complete(list(MESSAGES))
@@ -194,7 +194,7 @@ async def releases(stage: Stage, case: Case) -> None:
     async def act(backend: Any, run: Run) -> None:
         for _ in range(30):
             await one(backend)
-        async for piece in backend.stream(list(MESSAGES)):
+        async for piece in await opened(backend):
             run.pieces.append(piece)
 
     if stage.declared.can("retries") == "yes":
@@ -212,7 +212,7 @@ async def connect(stage: Stage, case: Case) -> None:
 
     async def act(backend: Any, run: Run) -> None:
         await asyncio.to_thread(_stop_listening, run.notes["server"])
-        async for piece in backend.stream(list(MESSAGES)):
+        async for piece in await opened(backend):
             run.pieces.append(piece)
 
     run = await stage.drive("stream()", act)

@@ -12,7 +12,7 @@ from onpaper.exchange import Request
 from onpaper.script import Script, Write
 from onpaper.suite.play import Play, answer_of
 from onpaper.suite.run import Run
-from onpaper.suite.stage import MESSAGES, Stage
+from onpaper.suite.stage import MESSAGES, Stage, opened
 from onpaper.suite.verdict import Broken, NotApplicable
 
 LISTED = ("zeta/last", "alpha:first", "org/модель")
@@ -129,7 +129,7 @@ async def switch(stage: Stage, case: Case) -> None:
 
 async def _switched(stage: Stage) -> Run:
     async def act(backend: Any, run: Run) -> None:
-        source = backend.stream(list(MESSAGES))
+        source = await opened(backend)
         async for piece in source:
             run.pieces.append(piece)
             if len(run.pieces) == 1:
@@ -172,7 +172,7 @@ async def listing_apart(stage: Stage, case: Case) -> None:
         listing = asyncio.ensure_future(backend.list_models())
         await asyncio.sleep(0.02)
         try:
-            async for piece in backend.stream(list(MESSAGES)):
+            async for piece in await opened(backend):
                 run.pieces.append(piece)
         finally:
             listing.cancel()

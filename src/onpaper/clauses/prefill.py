@@ -13,7 +13,7 @@ from onpaper.clauses.operations import prefilled
 from onpaper.script import Script
 from onpaper.suite.play import Play
 from onpaper.suite.run import Run
-from onpaper.suite.stage import MESSAGES, Stage
+from onpaper.suite.stage import MESSAGES, Stage, opened
 from onpaper.suite.verdict import Broken, NotApplicable
 
 PREFIX = [{"role": "system", "content": "You are brief."}, {"role": "user", "content": "Say"}]
@@ -52,7 +52,7 @@ async def repeated(stage: Stage, case: Case) -> None:
         for _ in range(10):
             await backend.prefill(list(PREFIX))
         await asyncio.gather(*(backend.prefill(list(PREFIX)) for _ in range(10)))
-        async for _ in backend.stream(list(MESSAGES)):
+        async for _ in await opened(backend):
             pass
 
     run = await stage.drive("prefill()", act)
@@ -85,7 +85,7 @@ async def same_prefix(stage: Stage, case: Case) -> None:
 
     async def act(backend: Any, run: Run) -> None:
         await backend.prefill([dict(one) for one in MESSAGES])
-        async for _ in backend.stream([dict(one) for one in MESSAGES]):
+        async for _ in await opened(backend):
             pass
 
     run = await stage.drive("prefill()", act)
@@ -110,8 +110,7 @@ async def keeps_state(stage: Stage, case: Case) -> None:
 
     async def act(backend: Any, run: Run) -> None:
         await backend.prefill(list(PREFIX))
-        run.stats = {}
-        async for piece in backend.stream(list(MESSAGES), stats=run.stats):
+        async for piece in await opened(backend):
             run.pieces.append(piece)
 
     run = await stage.drive("stream()", act)
@@ -172,7 +171,7 @@ async def failure(stage: Stage, case: Case) -> None:
             run.notes["prefill error"] = error
         if not seen:
             raise NotApplicable("prefill made no request: see prefill/one-token")
-        async for piece in backend.stream(list(MESSAGES)):
+        async for piece in await opened(backend):
             run.pieces.append(piece)
 
     run = await stage.drive("stream()", act, first_bad)

@@ -9,7 +9,7 @@ from onpaper.contract import Contract
 from onpaper.suite.play import Play, plays
 from onpaper.suite.run import Run
 from onpaper.suite.stage import Stage
-from onpaper.suite.verdict import Broken, NotApplicable
+from onpaper.suite.verdict import Broken
 
 
 def replies(name: str, *mocks: str, why: str, source: str = INTERFACE, covers: tuple[int, ...] = (), protocol: str | None = "sse"):  # type: ignore[no-untyped-def]

@@ -10,7 +10,7 @@ from onpaper.clauses.sse import same_text
 from onpaper.contract import Contract
 from onpaper.exchange import Request
 from onpaper.script import Script
-from onpaper.suite.play import CUTS, Play, answer_of, plays
+from onpaper.suite.play import Play, answer_of, plays
 from onpaper.suite.run import Run
 from onpaper.suite.stage import Stage, streaming
 from onpaper.suite.verdict import Broken, NotApplicable

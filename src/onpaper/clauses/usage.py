@@ -8,7 +8,7 @@ from typing import Any
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.suite.play import Play, plays
 from onpaper.suite.run import Run
-from onpaper.suite.stage import Stage
+from onpaper.suite.stage import Stage, opened
 from onpaper.suite.verdict import Broken, NotApplicable
 
 COUNTED = ("hello", "long-answer")
@@ -192,11 +192,13 @@ async def details(stage: Stage, play: Play) -> None:
 @clause("usage/early-close", covers=(122,), source="https://github.com/BerriAI/litellm/pull/21213", why="Counts of a reply that nobody read to its end are not its counts.")
 async def early_close(stage: Stage, case: Case) -> None:
     """A stream that the caller leaves early leaves the counts untouched or unknown; none is made up."""
+    if not stage.takes("stream", "stats"):
+        raise NotApplicable("stream() takes no stats")
     await stage.plain_stream()
 
     async def act(backend: Any, run: Run) -> None:
         run.stats = {}
-        source = backend.stream([{"role": "user", "content": "hi"}], stats=run.stats)
+        source = await opened(backend, stats=run.stats)
         async for piece in source:
             run.pieces.append(piece)
             break
@@ -226,7 +228,7 @@ async def own_call(stage: Stage, case: Case) -> None:
 
     async def one(backend: Any, number: int) -> dict[str, Any]:
         stats: dict[str, Any] = {}
-        async for _ in backend.stream([{"role": "user", "content": f"call {number}."}], stats=stats):
+        async for _ in await opened(backend, [{"role": "user", "content": f"call {number}."}], stats=stats):
             pass
         return stats
 

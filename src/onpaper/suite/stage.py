@@ -311,14 +311,17 @@ def streaming(messages: Any = MESSAGES, **kwargs: Any) -> Act:
     """An act that streams to the end, keeping each piece and when the first came."""
 
     async def act(backend: Any, run: Run) -> None:
-        source = backend.stream(_copy(messages), **_counting(backend.stream, run), **kwargs)
-        if inspect.isawaitable(source):
-            source = await source
-        async for piece in source:
+        async for piece in await opened(backend, messages, **_counting(backend.stream, run), **kwargs):
             run.marks.setdefault("first piece", time.monotonic())
             run.pieces.append(piece)
 
     return act
+
+
+async def opened(backend: Any, messages: Any = MESSAGES, **kwargs: Any) -> Any:
+    """The iterator of a stream, also of a `stream()` that has to be awaited for it."""
+    source = backend.stream(_copy(messages), **kwargs)
+    return await source if inspect.isawaitable(source) else source
 
 
 def completing(messages: Any = MESSAGES, **kwargs: Any) -> Act:
