@@ -40,7 +40,7 @@ def check(
     from onpaper.suite import check as running
     from onpaper.suite.judge import plan
 
-    chosen = _chosen(backends or [], contract, env or [], arg or [], can or [], model)
+    chosen = chosen_backends(backends or [], contract, env or [], arg or [], can or [], model)
     patterns = tuple(clause or ())
     total = sum(len(plan(one, patterns)) for one in chosen)
     start = time.monotonic()
@@ -58,7 +58,7 @@ def check(
     raise typer.Exit(1 if red(verdicts, strict) else 0)
 
 
-def _chosen(names: list[str], contract: str, env: list[str], args: list[str], can: list[str], model: str) -> list[Any]:
+def chosen_backends(names: list[str], contract: str, env: list[str], args: list[str], can: list[str], model: str) -> list[Any]:
     from onpaper.suite import declaration
 
     adhoc = [name for name in names if ":" in name]
