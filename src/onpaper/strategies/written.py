@@ -122,7 +122,7 @@ def _request_test(found: Counterexample, case: Given | Call, attribute: str, mod
     arguments = given.kwargs if isinstance(case, Given) else case.arguments
     messages = MESSAGES if isinstance(case, Given) else case.messages
     shown = "".join(f", {name}={_literal(value)}" for name, value in arguments.items())
-    lines = [_made(attribute, model, given.constructor)]
+    lines = [f"    gateway.play(provider={contract!r}, strict=False)", _made(attribute, model, given.constructor)]
     if found.property.id == "property/not-a-number":
         call = f"backend.{given.method}({messages!r}{shown})"
         ask = f"[piece async for piece in {call}]" if given.method == "stream" else f"await {call}"
