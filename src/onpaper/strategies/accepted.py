@@ -21,7 +21,7 @@ CLASS = re.compile(r"\^?\[((?:[^\]\\^]|\\.)+)\](?:\{(\d+)(?:,(\d*))?\}|(\+|\*))\
 
 # What a value without rules means by the key it stands under, so that it looks like the real thing; `x[]` is an item of x.
 MEANT: dict[tuple[str, str], st.SearchStrategy[Any]] = {
-    ("model", "string"): st.sampled_from(MODELS),
+    ("model", "string"): st.sampled_from((*MODELS, "m")),
     ("role", "string"): st.sampled_from(("user", "system", "assistant")),
     ("name", "string"): names(),
     ("id", "string"): st.sampled_from(("call00001", "call00002", "Zz9Zz9Zz9")),
@@ -154,7 +154,8 @@ def _picks(names: tuple[str, ...]) -> list[tuple[str, ...]]:
 def numbers(rules: Schema, *, whole: bool) -> st.SearchStrategy[Any]:
     """Numbers within bounds, in JSON's two spellings of a whole number where fractions are allowed.
 
-    Half of them are limits, zeros and ones; the others have at most two decimals, so that people can read them.
+    Two thirds of them are limits, zeros and ones; the others have at most two decimals, so that people can
+    read them.
     """
     low, high = _bounds(rules, whole)
     step = rules.get("multipleOf")
@@ -175,7 +176,8 @@ def numbers(rules: Schema, *, whole: bool) -> st.SearchStrategy[Any]:
     if start > stop:
         return st.sampled_from(_unlike(limits))
     inside = st.integers(start, stop) if whole else st.integers(start, stop).map(_hundredths)
-    return mostly(_unlike(limits), inside, share=2) if limits else inside
+    ends = [one for one in (low, high) if one is not None]  # these come up more often than any other
+    return mostly([*_unlike(limits), *ends * 4], inside) if limits else inside
 
 
 def _hundredths(count: int) -> float:

@@ -77,7 +77,7 @@ class Bodies:
         return self.accepted.of(self.schemas[key], key)
 
     def valid(self) -> st.SearchStrategy[Body]:
-        """Bodies without a violation, with up to six keys beyond what is required and needed by them."""
+        """Bodies without a violation, with up to eight keys beyond what is required and needed by them."""
         return kept(self._drafts(), lambda body: None if self.contract.violations(body) else body)
 
     def _drafts(self, without: str = "") -> st.SearchStrategy[Body]:

@@ -41,7 +41,7 @@ def mostly(pool: Sequence[Any], others: st.SearchStrategy[Any], share: int = 3) 
 
 
 def some_of(
-    values: Mapping[str, st.SearchStrategy[Any]], most: int = 6, alias: Callable[[str], Any] = str
+    values: Mapping[str, st.SearchStrategy[Any]], most: int = 8, alias: Callable[[str], Any] = str
 ) -> st.SearchStrategy[dict[str, Any]]:
     """Objects with some of the keys, at most one of each `alias`. Shrinks key by key to the empty object.
 

@@ -458,7 +458,9 @@ async def body_accepted(subject: Subject, case: Call) -> None:
     Send only the keys that this provider documents, each under one name, and with the types that it wants.
     """
     keyless = subject.key is None and subject.contract.get("auth.required")
-    subject.gateway.answer = subject.provider(strict=not keyless)  # without a key it would refuse whatever comes
+    subject.gateway.answer = subject.provider(
+        strict=not keyless
+    )  # without a key it would refuse whatever comes
     run = await subject.ask_as_told(
         case.given.method,
         sampling=case.given.sampling,
