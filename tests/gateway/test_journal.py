@@ -22,8 +22,7 @@ def add(journal: Journal, body: bytes = b"", **request: object) -> Entry:
 
 def reply(entry: Entry, *writes: Write, at: float = 0.0, **script: object) -> None:
     """Let the head and these writes have left."""
-    entry.script = Script(writes=writes, **script)
-    entry.plan = plan(entry.script)
+    entry.plan = plan(Script(writes=writes, **script))
     entry.times += [at] * (1 + len(writes))
 
 
@@ -54,9 +53,9 @@ def test_the_oldest_exchanges_are_dropped_and_counted():
 
 
 def test_the_bytes_of_bodies_are_bounded_in_both_directions():
-    journal = Journal(body_bytes=100)
-    first = add(journal, b"x" * 40)
-    second = add(journal, b"x" * 40)
+    journal = Journal(kept_bytes=2000)
+    first = add(journal, b"x" * 900)
+    second = add(journal, b"x" * 900)
     assert len(journal) == 2
     reply(second, Write(b"y" * 40))
     journal.finish(second)
@@ -65,7 +64,7 @@ def test_the_bytes_of_bodies_are_bounded_in_both_directions():
 
 
 def test_a_dropped_exchange_that_ends_later_is_not_counted_twice():
-    journal = Journal(exchanges=1, body_bytes=100)
+    journal = Journal(exchanges=1, kept_bytes=2000)
     first = add(journal, b"x" * 10)
     add(journal, b"x" * 10)
     reply(first, Write(b"y" * 95))
@@ -74,7 +73,7 @@ def test_a_dropped_exchange_that_ends_later_is_not_counted_twice():
 
 
 def test_the_newest_exchange_stays_however_large():
-    journal = Journal(body_bytes=10)
+    journal = Journal(kept_bytes=10)
     add(journal)
     large = add(journal, b"x" * 1000)
     assert list(journal) == [large]

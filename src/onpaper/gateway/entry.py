@@ -7,7 +7,6 @@ from typing import Any
 
 from onpaper.exchange import Chunk, End, Exchange, Reply, Request
 from onpaper.gateway.framing import Plan, Send
-from onpaper.script import Script
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class Entry(Exchange):
     `ended` is None until then; an exchange left hanging or half-closed ends when the client goes away.
     """
 
-    __slots__ = ("dropped", "end", "end_fired", "plan", "script", "size", "times")
+    __slots__ = ("dropped", "end", "end_fired", "plan", "size", "times")
 
     def __init__(self, request: Request, connection: int = 0, started: float = 0.0) -> None:
         self.request = request
@@ -36,7 +35,6 @@ class Entry(Exchange):
         self.started = started
         self.ended = None
         self.problem = ""
-        self.script: Script | None = None
         self.plan: Plan | None = None
         """What is played; `times` tells how much of it has left."""
         self.times: list[float] = []
@@ -44,7 +42,7 @@ class Entry(Exchange):
         self.end: End = "open"
         self.end_fired = False
         self.size = len(request.body)
-        """Bytes of bodies that the journal counts for this entry."""
+        """Bytes that the journal counts for this entry: its request, and its reply once it is over."""
         self.dropped = False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -98,8 +96,9 @@ class Entry(Exchange):
     @property
     def unfired(self) -> list[str]:
         """The faults that were scripted for this exchange and did not reach the wire (yet)."""
-        scripted = self.script.faults if self.script is not None else ()
-        return [fault for fault in scripted if fault not in self.fired]
+        scripted = self.plan.scripted if self.plan is not None else ()
+        fired = self.fired if scripted else ()
+        return [fault for fault in scripted if fault not in fired]
 
     def __repr__(self) -> str:
         reply = self.reply
@@ -133,12 +132,12 @@ class Counts:
         self.body_bytes += other.body_bytes
         self.seconds += other.seconds
 
-    def add(self, entry: Entry, body_bytes: int) -> None:
+    def add(self, entry: Entry) -> None:
         """Count an exchange that is over."""
         plan = entry.plan
         key = (plan.status if plan is not None and entry.times else 0, entry.end)
         self.exchanges[key] = self.exchanges.get(key, 0) + 1
-        self.body_bytes += body_bytes
+        self.body_bytes += entry.body_size
         self.seconds += (entry.ended or entry.started) - entry.started
         if plan is not None and plan.faulty:
             for fault in entry.fired:

@@ -17,6 +17,8 @@ from onpaper.exchange import End, Headers
 from onpaper.script import Script, Write
 
 REASONS = {status.value: status.phrase for status in HTTPStatus}
+SEND_WEIGHT = 200
+"""Bytes of memory that a send takes beside its data, roughly."""
 FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
@@ -49,6 +51,10 @@ class Plan:
     keep: bool
     lockstep: bool
     body_size: int
+    weight: int
+    """Roughly the bytes of memory that it takes."""
+    scripted: tuple[str, ...]
+    """The faults that the script promised."""
     at_once: bool
     """One send without a pause, and nothing special about the ending."""
     faulty: bool
@@ -83,6 +89,7 @@ def plan(script: Script, *, method: str = "GET", version: str = "1.1", keep_aliv
     elif transfer == "length" and len(sends) == len(script.preface) + 2 and not sends[-1].after:
         sends[-2:] = [_merge(sends[-2:])]  # a body of one write goes out with its head, as any server does it
     faulty = bool(script.end_fault) or any(send.faults for send in sends)
+    body_size = sum(len(send.body) for send in sends)
     clean = script.end == "clean" and not end_after and not script.end_fault
     return Plan(
         status=script.status,
@@ -94,7 +101,9 @@ def plan(script: Script, *, method: str = "GET", version: str = "1.1", keep_aliv
         end_fault=script.end_fault,
         keep=keep,
         lockstep=script.lockstep,
-        body_size=sum(len(send.body) for send in sends),
+        body_size=body_size,
+        weight=body_size + sum(len(send.wire) for send in sends) + SEND_WEIGHT * len(sends),
+        scripted=script.faults if faulty or bodiless else (),
         at_once=clean and len(sends) == 1 and not sends[0].after and not script.lockstep,
         faulty=faulty,
     )

@@ -153,13 +153,12 @@ class Connection(asyncio.Protocol):
                 self._journals.add(journal)
         entry = Entry(request, self._number, at)
         journal.begin(entry)
-        entry.script, entry.problem = ask(answer, request)
+        script, entry.problem = ask(answer, request)
         try:
-            planned = self._plan(entry.script, head)
+            planned = self._plan(script, head)
         except ValueError as error:
             entry.problem = f"the script for {request.method} {request.path} cannot be played: {error}"
-            entry.script = refusal(500, entry.problem)
-            planned = self._plan(entry.script, head)
+            planned = self._plan(refusal(500, entry.problem), head)
         entry.plan = planned
         if planned.at_once:
             self._transport.write(planned.sends[0].wire)

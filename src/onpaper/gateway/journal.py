@@ -38,22 +38,22 @@ class Closure:
 class Journal:
     """The exchanges of one gateway, oldest first, as a read-only sequence.
 
-    At most `exchanges` entries and `body_bytes` bytes of bodies are kept; the oldest are dropped and
-    counted in `dropped`. `total` counts every request ever seen, `connections` every connection ever
-    accepted.
+    At most `exchanges` entries and, roughly, `kept_bytes` bytes of requests and replies are kept; the oldest
+    are dropped and counted in `dropped`. `total` counts every request ever seen, `connections` every
+    connection ever accepted.
     """
 
     def __init__(
         self,
         *,
         exchanges: int = 10_000,
-        body_bytes: int = 64 * 1024 * 1024,
+        kept_bytes: int = 64 * 1024 * 1024,
         billable: Callable[[Request], bool] = costs_money,
     ) -> None:
-        if exchanges < 1 or body_bytes < 1:
+        if exchanges < 1 or kept_bytes < 1:
             raise ValueError("a journal keeps at least one exchange and one byte")
         self.max_exchanges = exchanges
-        self.max_body_bytes = body_bytes
+        self.max_bytes = kept_bytes
         self.total = 0
         self.dropped = 0
         self.connections = 0
@@ -79,21 +79,20 @@ class Journal:
         self.total += 1
         self._entries.append(entry)
         self._bytes += entry.size
-        if len(self._entries) > self.max_exchanges or self._bytes > self.max_body_bytes:
+        if len(self._entries) > self.max_exchanges or self._bytes > self.max_bytes:
             self._trim()
         if self._wakers:
             self._wake()
 
     def finish(self, entry: Entry) -> None:
         """An exchange is over: nothing of it changes any more."""
-        size = entry.body_size
-        self.counts.add(entry, size)
+        self.counts.add(entry)
         if self.sink is not None:
             self.sink(entry)
-        if size and not entry.dropped:
-            entry.size += size
-            self._bytes += size
-            if self._bytes > self.max_body_bytes:
+        if entry.plan is not None and not entry.dropped:
+            entry.size += entry.plan.weight
+            self._bytes += entry.plan.weight
+            if self._bytes > self.max_bytes:
                 self._trim()
         if self._wakers:
             self._wake()
@@ -122,7 +121,7 @@ class Journal:
     def _trim(self) -> None:
         """Drop the oldest; the newest stays, however large it is."""
         entries = self._entries
-        while len(entries) > 1 and (len(entries) > self.max_exchanges or self._bytes > self.max_body_bytes):
+        while len(entries) > 1 and (len(entries) > self.max_exchanges or self._bytes > self.max_bytes):
             oldest = entries.popleft()
             oldest.dropped = True
             self._bytes -= oldest.size

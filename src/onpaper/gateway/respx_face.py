@@ -94,7 +94,6 @@ class RespxFace:
         entry = Entry(asked, 0, time.monotonic())
         self.journal.begin(entry)
         script, entry.problem = ask(self.answer, asked)
-        entry.script = script
         reasons = only_on_a_socket(script)
         if reasons:
             wanted = ", ".join(reasons)

@@ -25,7 +25,7 @@ Route = Callable[[Request], tuple[Answer, Journal, Request]]
 """For a request: who answers it, which journal keeps it, and the request as they see it."""
 
 PlanKey = tuple[int, bool, str, bool]
-MOST_PLANS = 256
+MOST_PLANS = 64
 
 SWEEP_SECONDS = 0.5
 BACKLOG = 4096
