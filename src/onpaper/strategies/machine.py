@@ -160,7 +160,7 @@ def machine(
         async def _cancelled(self, pieces: int) -> None:
             async with asyncio.timeout(subject.patience):
                 stream = self.backend.stream([{"role": "user", "content": "question 0."}], stats={})
-                stream = await stream if inspect.isawaitable(stream) else stream
+                stream = aiter(await stream if inspect.isawaitable(stream) else stream)
                 for _ in range(pieces):
                     await anext(stream, None)
                 if hasattr(stream, "aclose"):
