@@ -9,7 +9,8 @@ import pytest
 
 from onpaper.errors import BadInput
 from onpaper.gateway.serving import Serving, serving
-from onpaper.gateway.workers import Job, Workers
+from onpaper.gateway.worker import Job
+from onpaper.gateway.workers import Workers
 
 KEY = {"authorization": "Bearer sk-canary"}
 QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}

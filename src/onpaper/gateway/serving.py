@@ -104,7 +104,8 @@ def _one_worker(how: Serving, certificate: Path | None, key: Path | None, trust:
 
 @contextlib.contextmanager
 def _workers(how: Serving, certificate: Path | None, key: Path | None, trust: str) -> Iterator[Started]:
-    from onpaper.gateway.workers import Job, Workers
+    from onpaper.gateway.worker import Job
+    from onpaper.gateway.workers import Workers
 
     job = Job(
         how.host,
