@@ -37,8 +37,8 @@ CHUNKS = frozenset({"stream.first", "stream.last", "stream.preamble", "stream.re
 class Violation:
     """One way in which a request body breaks the contract.
 
-    `situation` names the contract's error for it, `pointer` is the JSON pointer (RFC 6901) of what is wrong,
-    `message` says it in words; `param`, `value` and `limit` are what an error message may quote.
+    `situation` names the contract's error for it, `pointer` is the JSON pointer (RFC 6901) of what is wrong (`/` is
+    the body itself), `message` says it in words; `param`, `value` and `limit` are what an error message may quote.
     """
 
     situation: str
@@ -440,20 +440,25 @@ def _opened(schema: Any, top: bool = False) -> Any:
     return {key: _opened(value) for key, value in schema.items() if top or key != "additionalProperties" or value}
 
 
+def _step(name: str) -> str:
+    """A step of a JSON pointer."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
+
+
 def _violations(error: Any, body: Any) -> list[Violation]:
     parts = [str(part) for part in error.instance_path]
     kind = error.kind
     value: Any = body
     for part in error.instance_path:
         value = value[part]
-    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+    pointer = "".join(map(_step, parts))
     dotted = "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in parts).lstrip(".")
     if kind.name == "additionalProperties":
         inside = f" in {dotted}" if dotted else ""
         return [
             Violation(
                 "unknown_parameter",
-                f"{pointer}/{unknown}",
+                f"{pointer}{_step(unknown)}",
                 f"the provider does not accept {unknown!r}{inside}",
                 f"{dotted}.{unknown}".lstrip("."),
                 value[unknown],

@@ -6,13 +6,14 @@ A mock says *what* (text, tool calls, an error, pacing, faults); the contract it
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from onpaper import folders
-from onpaper.contract import check, read_toml
+from onpaper.contract import check, read_toml, situations
+from onpaper.errors import BadInput, nearest
 
 Pieces = tuple[str, ...]
 
@@ -127,6 +128,9 @@ class Mock:
 
 
 def _mock(name: str, value: Mapping[str, Any], path: Path | None) -> Mock:
+    for number, reply in enumerate(value["reply"]):
+        for problem in _problems(reply):
+            raise BadInput(f"{path or name}: reply.{number}{problem}")
     return Mock(
         name,
         value["about"],
@@ -135,6 +139,30 @@ def _mock(name: str, value: Mapping[str, Any], path: Path | None) -> Mock:
         tuple(value.get("models", ())),
         path,
     )
+
+
+def _problems(reply: Mapping[str, Any]) -> Iterator[str]:
+    """What a JSON Schema would not say well: the place in the reply, and what is wrong there."""
+    if "error" in reply and "error_after" in reply:
+        yield ": error is the whole answer and error_after is not; keep one of them"
+    for key in ("error", "error_after"):
+        error = reply.get(key, {})
+        situation = error if isinstance(error, str) else error.get("situation")
+        if situation is not None and situation not in situations():
+            yield f".{key}: {situation!r} is no situation that contracts have words for{nearest(situation, situations())}"
+    for number, injection in enumerate(reply.get("inject", ())):
+        said = [name for name in ("data", "raw", "hex") if name in injection]
+        if len(said) != 1:
+            yield f".inject.{number}: one of data, raw and hex says what to inject; found {' and '.join(said) or 'none'}"
+        elif said == ["hex"] and _bytes(injection["hex"]) is None:
+            yield f".inject.{number}.hex: {injection['hex']!r} is not hexadecimal, such as '0d 0a'"
+
+
+def _bytes(digits: str) -> bytes | None:
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        return None
 
 
 def words(value: str | list[str] | None) -> Pieces:
@@ -173,7 +201,7 @@ def _say(reply: Mapping[str, Any]) -> Say:
 
 def _raw(injection: Mapping[str, Any]) -> bytes | None:
     if "hex" in injection:
-        return bytes.fromhex(injection["hex"])
+        return _bytes(injection["hex"])
     return injection["raw"].encode() if "raw" in injection else None
 
 
