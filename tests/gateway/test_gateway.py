@@ -113,6 +113,16 @@ def test_a_script_or_a_function_can_be_played_in_place_of_a_mock(gateway):
     assert ask(gateway).text == "/v1/chat/completions"
 
 
+def test_the_key_is_not_in_the_message_of_a_failed_check(gateway):
+    def answer(request):
+        raise LookupError(f"nothing for {request.header('authorization')}")
+
+    gateway.play(answer)
+    httpx.post(gateway.v1, headers={"authorization": "Bearer sk-canary"}, trust_env=False)
+    with pytest.raises(AssertionError, match=r"LookupError: nothing for \*\*\*"):
+        gateway.check()
+
+
 def test_a_file_can_be_played(gateway, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('about = "A test."\n[[reply]]\ntext = "from a file"\n')

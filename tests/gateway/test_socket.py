@@ -192,6 +192,14 @@ def test_a_client_above_the_limit_is_told_and_closed(gateway_of, connect):
     assert connect(gateway).head()[0].startswith("HTTP/1.1 503")
 
 
+def test_a_flood_of_clients_above_the_limit_is_dropped(gateway_of, connect):
+    gateway = gateway_of(HELLO, limits=Limits(connections=1))
+    for _ in range(10):
+        connect(gateway)
+    gateway.journal.wait_for(lambda journal: journal.connections == 10)
+    assert gateway.open_connections <= 3
+
+
 def test_a_request_that_takes_too_long_is_refused(gateway_of, connect):
     gateway = gateway_of(HELLO, limits=Limits(request_seconds=0.01))
     assert connect(gateway).send(b"GET / HT").head()[0].startswith("HTTP/1.1 408")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from onpaper.gateway import faults
 from onpaper.gateway.answering import Answer
 from onpaper.gateway.journal import Journal
+from onpaper.gateway.masking import Masker, secrets_of
 from onpaper.gateway.sessions import Session, Sessions
 from onpaper.gateway.thread import ServerThread
 from onpaper.script import Script
@@ -83,7 +84,8 @@ class Plays:
             if fault not in seen
         ]
         if complaints:
-            raise AssertionError("; ".join(complaints))
+            masker = Masker(secret for entry in exchanges for secret in secrets_of(entry.request))
+            raise AssertionError(masker.text("; ".join(complaints)))
 
 
 def _mock(said: str | Path | Mapping[str, Any] | Mock) -> Mock:

@@ -79,7 +79,9 @@ class Connection(asyncio.Protocol):
         self._number = server.journal.opened()
         server.connected(self)
         most = server.limits.connections
-        if len(server.open) > most:
+        if len(server.open) > 2 * most:  # refusing takes time, in which the refused count as well
+            transport.abort()  # type: ignore[attr-defined]
+        elif len(server.open) > most:
             self._reader.deaf = True
             self._refuse(503, f"more than {most} open connections, the gateway's limit")
 

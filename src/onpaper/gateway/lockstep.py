@@ -41,8 +41,8 @@ class Lockstep:
     """
 
     def __init__(self, transport: asyncio.BaseTransport) -> None:
-        self._reader = Reader(transport.get_extra_info("peername"), transport.get_extra_info("sockname"))
-        progress = self._reader.progress()
+        self._peer = Peer(transport.get_extra_info("peername"), transport.get_extra_info("sockname"))
+        progress = self._peer.progress()
         self._expected = progress[0] if progress else None
         self._patience = PATIENCE_SECONDS
         self._since = 0.0
@@ -58,7 +58,7 @@ class Lockstep:
         waited = time.monotonic() - self._since
         if self._expected is None:
             return PAUSE_SECONDS - waited if waited < PAUSE_SECONDS else -1.0
-        progress = self._reader.progress()
+        progress = self._peer.progress()
         if progress is None or (progress[0] >= self._expected and not progress[1]):
             self._patience = PATIENCE_SECONDS
             return -1.0
@@ -68,10 +68,10 @@ class Lockstep:
         return 0.0 if waited < SPIN_SECONDS else PAUSE_SECONDS
 
     def close(self) -> None:
-        self._reader.close()
+        self._peer.close()
 
 
-class Reader:
+class Peer:
     """The client's end of one connection, as the kernel sees it."""
 
     def __init__(self, client: tuple[Any, ...], server: tuple[Any, ...]) -> None:

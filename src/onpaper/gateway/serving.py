@@ -26,7 +26,8 @@ class Serving:
 
     `tls` is the certificate and the key in PEM, or True for one that is made now and thrown away after;
     `admin` says whether there is an admin endpoint, `admin_port` where it is when there are several
-    workers.
+    workers. With `allow_remote` it is open to the network as the gateway is: browsers are refused, other
+    programs that name a known host are not.
     """
 
     play: Mapping[str, Any] = field(default_factory=dict)
