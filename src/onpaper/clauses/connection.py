@@ -251,11 +251,15 @@ async def keepalives(stage: Stage, case: Case) -> None:
 
     answer = answer_of(HELLO, stage.contract)
 
+    patience = 3.5
+    enough = int(2 * patience * stage.slowness() / 0.04)
+
     def only_comments(request: Request) -> Script:
         script = answer(request)
-        return replace(script, writes=(*script.writes[:2], *(Write(b": keep-alive\n\n", after=0.04) for _ in range(90))), end="hang")
+        keepalive = Write(b": keep-alive\n\n", after=0.04)
+        return replace(script, writes=(*script.writes[:2], *[keepalive] * enough), end="hang")
 
-    run = await stage.drive("stream()", streaming(), only_comments, setup, patience=3.5)
+    run = await stage.drive("stream()", streaming(), only_comments, setup, patience=patience)
     run.must_raise("the server sent nothing but keep-alives")
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import inspect
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from onpaper.clauses import Clause, View, case_id, register
@@ -17,6 +16,7 @@ from onpaper.exchange import Exchange
 from onpaper.suite.declaration import Declared
 from onpaper.suite.guard import guarded
 from onpaper.suite.hall import Hall
+from onpaper.suite.known import apply_known
 from onpaper.suite.play import Play
 from onpaper.suite.run import Run
 from onpaper.suite.stage import KEY, Stage
@@ -60,11 +60,16 @@ def _matches(clause: Clause, pattern: str) -> bool:
 
 
 class Judge:
-    """Gives the verdicts of one worker. Use as a context manager."""
+    """Gives the verdicts of one worker. Use as a context manager.
 
-    def __init__(self) -> None:
+    `patience` is how much of the usual time a drive may take before it counts as hung, and `attempts` how often a
+    clause that measures time is judged before it blames; less of both is for subjects that are known to hang.
+    """
+
+    def __init__(self, *, patience: float = 1.0, attempts: int = ATTEMPTS) -> None:
         self._hall = Hall()
         self._stages: dict[str, Stage] = {}
+        self._patience, self._attempts = patience, attempts
 
     def __enter__(self) -> Judge:
         return self
@@ -85,7 +90,7 @@ class Judge:
                     if strayed:
                         raise BadInput(f"{error} (it tried to reach {strayed[0]} while it was imported)") from None
                     raise
-            stage = Stage(declared, self._hall, factory)
+            stage = Stage(declared, self._hall, factory, pace=self._patience)
             self._stages[declared.name] = stage
             self._try_out(stage)
         return self._stages[declared.name]
@@ -114,7 +119,7 @@ class Judge:
     def verdict(self, item: Item) -> Verdict:
         """Judge one item, known failures applied."""
         found = self._judge(item)
-        return apply_known(item, found)
+        return apply_known(item.declared, found)
 
     def _judge(self, item: Item) -> Verdict:
         clause, start = item.clause, time.monotonic()
@@ -144,11 +149,11 @@ class Judge:
 
     def _run_patiently(self, item: Item) -> None:
         """Judge a clause that measures time up to three times before it blames: the machine may have been busy."""
-        for attempt in range(ATTEMPTS if item.clause.timed else 1):
+        for attempt in range(self._attempts if item.clause.timed else 1):
             try:
                 return self._run(item)
             except Broken:
-                if attempt == ATTEMPTS - 1 or not item.clause.timed:
+                if attempt == self._attempts - 1 or not item.clause.timed:
                     raise
                 self.stage(item.declared).seen.clear()
         return None
@@ -230,45 +235,3 @@ def judge_exchange(exchange: Exchange, view: View, subject: str, case: str) -> I
         except Broken as broken:
             outcome, message = "broken", str(broken)
         yield Verdict(subject, clause.id, case, clause.level, outcome, message, clause.source)  # type: ignore[arg-type]
-
-
-# ---- known failures ---------------------------------------------------------------------------------------------
-
-
-def apply_known(item: Item, found: Verdict, today: datetime.date | None = None) -> Verdict:
-    """A verdict with the declaration's known failures applied: listed and broken is `known`, listed and kept is red."""
-    entries = [
-        one
-        for one in item.declared.known_failures
-        if one.clause == found.clause and one.case in (None, found.case)
-    ]
-    if not entries:
-        return found
-    entry = entries[0]
-    today = today or datetime.date.today()
-    if found.verdict == "broken":
-        if entry.expires is not None and entry.expires < today:
-            return replace(found, message=f"the known failure expired on {entry.expires} ({entry.reason}); {found.message}")
-        return replace(found, verdict="known", message=f"{entry.reason} — {found.message}")
-    if found.verdict == "kept" and entry.case is not None:
-        return replace(found, verdict="broken", message=f"listed as a known failure ({entry.reason}), and it passes: remove the entry")
-    return found
-
-
-def stale_failures(declared: Declared, verdicts: Sequence[Verdict], complete: bool) -> list[Verdict]:
-    """Red verdicts for known failures that name no clause or case, or (after a whole run) break nothing any more."""
-    out = []
-    clauses = register()
-    for entry in declared.known_failures:
-        of_clause = [one for one in verdicts if one.clause == entry.clause]
-        if entry.clause not in clauses:
-            said = f"the known failures list {entry.clause!r}, which is no clause{nearest(entry.clause, clauses)}"
-        elif entry.case is not None and entry.case not in {case_id(c) for c in clauses[entry.clause].cases(declared.contract)}:
-            known = {case_id(c) for c in clauses[entry.clause].cases(declared.contract)}
-            said = f"the known failures list case {entry.case!r} of {entry.clause}{nearest(entry.case, known)}"
-        elif complete and entry.case is None and of_clause and not any(one.verdict in ("known", "broken") for one in of_clause):
-            said = f"listed as a known failure ({entry.reason}), and every case passes: remove the entry"
-        else:
-            continue
-        out.append(Verdict(declared.name, entry.clause, entry.case or "known-failures", "must", "broken", said))
-    return out

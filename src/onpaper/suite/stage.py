@@ -66,6 +66,7 @@ class Stage:
     seen: dict[Hashable, Run] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     patience: float = PATIENCE
+    pace: float = 1.0
     methods: dict[str, inspect.Signature | None] | None = None
     """The methods of the interface that a backend has, with their signatures as far as Python can tell them; of the
     first backend that was made, since a factory may be a function, and a method may be set on the instance."""
@@ -127,11 +128,12 @@ class Stage:
         return run
 
     def slowness(self) -> float:
-        """How many times slower than an idle one this machine is: the load of each core, and at least 1."""
+        """What the usual times are multiplied by: how many times slower than an idle machine this one is (the load of
+        each core, at least 1), and the judge's patience."""
         try:
-            return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+            return self.pace * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         except (OSError, AttributeError):  # Windows does not say
-            return 1.0
+            return self.pace
 
     async def _perform(self, act: Act, backend: Any, run: Run, patience: float) -> None:
         start = time.monotonic()
