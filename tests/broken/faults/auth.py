@@ -1,0 +1,217 @@
+"""Keys that are sent where they must not be, shown where they must not be, or not sent at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+import httpx
+
+from ..correct import Correct
+from ..reply import Failed
+from ..table import breaks
+
+
+@breaks("auth/absent-without-key", "carries 'Bearer none' though there is no key")
+class SendsAMadeUpKey(Correct):
+    """Sends a made-up key where it has none."""
+
+    def headers(self, method: str) -> dict[str, str]:
+        return super().headers(method) | {"Authorization": f"Bearer {self.key or 'none'}"}
+
+
+@breaks("auth/blank-key", "Illegal header value b'Bearer '")
+class SendsAnEmptyKey(Correct):
+    """Sends `Bearer ` with nothing behind it."""
+
+    def headers(self, method: str) -> dict[str, str]:
+        return super().headers(method) | {"Authorization": f"Bearer {self.key}"}
+
+
+@breaks("auth/control-characters", "Failed shows the key")
+class DoesNotLookAtTheKey(Correct):
+    """Takes any text for a key."""
+
+    def key_of(self, value: str | None) -> str:
+        return (value or "").strip()
+
+
+@breaks("auth/control-characters", "a key with a control character inside was sent")
+class CleansTheKey(Correct):
+    """Takes the characters that no header can carry out of the key."""
+
+    def key_of(self, value: str | None) -> str:
+        return super().key_of("".join(letter for letter in value or "" if letter.isprintable()))
+
+
+@breaks("auth/key-is-stripped", "shows the key")
+class DoesNotStripTheKey(Correct):
+    """Takes the key with the blanks around it."""
+
+    def key_of(self, value: str | None) -> str:
+        return value or ""
+
+
+@breaks("auth/echoed-key", "Failed shows the key")
+class ShowsAnEchoedKey(Correct):
+    """Shows the provider's words as they are, also when they quote the key."""
+
+    def masked(self, text: str) -> str:
+        return text
+
+
+@breaks("auth/explicit-key-wins", "netrc changed what goes out as the key")
+class LetsNetrcWin(Correct):
+    """Replaces its key by what ~/.netrc says of the host."""
+
+    def pool(self, **options: Any) -> httpx.AsyncClient:
+        file = os.environ.get("NETRC")
+        return super().pool(**options, auth=httpx.NetRCAuth(file) if file else None)
+
+
+@breaks("auth/explicit-key-wins", "userinfo changed what goes out as the key")
+class LetsTheURLWin(Correct):
+    """Keeps the user name of the base URL, of which the HTTP library makes Basic authentication."""
+
+    def root_of(self, base_url: str) -> str:
+        return base_url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+@breaks("auth/header", "GET /v1/models carries no key")
+class NoKeyOnModels(Correct):
+    """Asks for the models without its key."""
+
+    def headers(self, method: str) -> dict[str, str]:
+        return {} if method == "GET" else super().headers(method)
+
+
+@breaks("auth/header", "carries 2 keys")
+class SendsTheKeyTwice(Correct):
+    """Sends its key in two headers."""
+
+    def headers(self, method: str) -> dict[str, str]:
+        return super().headers(method) | ({"x-litellm-api-key": f"Bearer {self.key}"} if self.key else {})
+
+
+@breaks("auth/header", "the key went out as 'Basic <key>'")
+class SendsBasicAuthentication(Correct):
+    """Names another scheme than the provider's."""
+
+    def headers(self, method: str) -> dict[str, str]:
+        return super().headers(method) | ({"Authorization": f"Basic {self.key}"} if self.key else {})
+
+
+@breaks("auth/key-not-in-errors", "Failed shows the key")
+class PutsTheRequestIntoErrors(Correct):
+    """Says with each refusal what was sent, key and all."""
+
+    def refused(self, response: httpx.Response, body: str) -> Failed:
+        error = super().refused(response, body)
+        return Failed(
+            f"{error} after {self.headers('POST')}", status=error.status, retry_after=error.retry_after
+        )
+
+
+@breaks("auth/key-not-in-logs", "a log record shows the key")
+class LogsItsHeaders(Correct):
+    """Logs its headers at DEBUG."""
+
+    def headers(self, method: str) -> dict[str, str]:
+        headers = super().headers(method)
+        logging.getLogger(__name__).debug("headers: %s", headers)
+        return headers
+
+
+@breaks("auth/key-not-in-repr", "repr() shows the key")
+class ShowsAllInItsRepr(Correct):
+    """Has the repr of a dataclass."""
+
+    def __repr__(self) -> str:
+        return f"Client({vars(self)})"
+
+
+@breaks("auth/not-in-url-or-body", "the key is in the URL")
+class PutsTheKeyIntoTheURL(Correct):
+    """Sends its key as a query parameter too."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.chat = f"{self.chat}?key={self.key}"
+
+
+@breaks("auth/not-in-url-or-body", "the key is in the body")
+class PutsTheKeyIntoTheBody(Correct):
+    """Names its user by the key."""
+
+    def encoded(self, body: Any) -> bytes:
+        return super().encoded({**body, "user": self.key})
+
+
+@breaks("auth/not-in-url-or-body", "the key is in the header x-trace")
+class PutsTheKeyIntoATrace(Correct):
+    """Traces its requests by the key."""
+
+    def headers(self, method: str) -> dict[str, str]:
+        return super().headers(method) | {"x-trace": json.dumps([self.key, method])}
+
+
+@breaks("auth/redirect", "after a redirect to another origin the header x-litellm-api-key carries the key")
+class FollowsRedirectsWithItsKey(Correct):
+    """Follows redirects, and keeps its key in a header that the HTTP library does not know for one."""
+
+    def headers(self, method: str) -> dict[str, str]:
+        return {"Content-Type": "application/json"} | (
+            {"x-litellm-api-key": f"Bearer {self.key}"} if self.key else {}
+        )
+
+    def pool(self, **options: Any) -> httpx.AsyncClient:
+        return super().pool(**options, follow_redirects=True)
+
+
+@breaks("auth/redirect-method", "the POST became GET")
+class FollowsRedirects(Correct):
+    """Lets the HTTP library follow redirects, which makes a GET of a POST."""
+
+    def pool(self, **options: Any) -> httpx.AsyncClient:
+        return super().pool(**options, follow_redirects=True)
+
+
+@breaks("auth/refused-key", "the provider answered 401, but")
+class SwallowsARefusedKey(Correct):
+    """Takes 401 and 403 for an empty reply."""
+
+    def fail(self, error: Failed) -> None:
+        if error.status not in (401, 403):
+            raise error
+
+
+@breaks("auth/refused-key", "the request was sent 2 times")
+class TriesARefusedKeyAgain(Correct):
+    """Sends the request again after a 401."""
+
+    @asynccontextmanager
+    async def send(self, method: str, path: str, content: bytes | None) -> AsyncIterator[httpx.Response]:
+        for last in (False, True):
+            try:
+                async with super().send(method, path, content) as response:
+                    yield response
+                    return
+            except Failed as error:
+                if last or error.status != 401:
+                    raise
+
+
+@breaks("auth/two-keys", "with the key of the other backend")
+@breaks("config/key-read-when-made", "made with one key sent another")
+class KeepsTheFirstKey(Correct):
+    """Reads its key once for the whole class."""
+
+    first: ClassVar[str] = ""
+
+    def key_of(self, value: str | None) -> str:
+        type(self).first = self.first or super().key_of(value)
+        return self.first

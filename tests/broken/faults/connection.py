@@ -1,0 +1,265 @@
+"""Connections that are lost, kept, shared or waited on for too long."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx
+
+from ..correct import Correct
+from ..reply import Failed, Reply
+from ..table import breaks
+from ..transport import TLS
+
+
+@breaks("connection/reused", "5 calls opened 5 connections")
+class ClosesAtTheSentinel(Correct):
+    """Closes the reply at [DONE], before the body has come to its end."""
+
+    async def drain(self, pieces: AsyncIterator[bytes]) -> None:
+        return None
+
+
+@breaks("stream/stays-open", "stream() hung")
+class DrainsWithoutALimit(Correct):
+    """Reads on after [DONE] for as long as the server likes."""
+
+    async def drain(self, pieces: AsyncIterator[bytes]) -> None:
+        while await anext(pieces, b""):
+            pass
+
+
+class Bounded(Correct):
+    """A pool of twenty connections that says when none is left."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.held: list[Any] = []
+
+    def pool(self, **options: Any) -> httpx.AsyncClient:
+        return super().pool(
+            limits=httpx.Limits(max_connections=20),
+            timeout=httpx.Timeout(None, connect=self.connect, pool=0.2),
+        )
+
+
+@breaks("connection/abandoned", "PoolTimeout")
+class KeepsAbandonedReplies(Bounded):
+    """Holds on to replies that nobody reads to their end."""
+
+    async def read(self, pieces: AsyncIterator[bytes], last: float, reply: Reply) -> bytes:
+        self.held.append(pieces)
+        return await super().read(pieces, last, reply)
+
+    async def let_go(self, response: httpx.Response) -> None:
+        self.held.append(response)
+
+
+@breaks("errors/releases-connection", "PoolTimeout")
+class KeepsRefusedReplies(Bounded):
+    """Raises for a refusal without reading the reply or letting go of it."""
+
+    async def refusal(self, response: httpx.Response) -> Failed:
+        return self.refused(response, response.reason_phrase)
+
+    async def let_go(self, response: httpx.Response) -> None:
+        if response.status_code == 200:
+            await super().let_go(response)
+        else:
+            self.held.append(response)
+
+
+@breaks("connection/released", "2 s after the caller left")
+class ReadsOnWhenTheCallerLeft(Correct):
+    """Reads a reply to its end in a task when the caller has left it."""
+
+    pieces: AsyncIterator[bytes]
+
+    async def read(self, pieces: AsyncIterator[bytes], last: float, reply: Reply) -> bytes:
+        self.pieces = pieces
+        return await super().read(pieces, last, reply)
+
+    async def let_go(self, response: httpx.Response) -> None:
+        self.task = asyncio.ensure_future(self.finish(response))
+
+    async def finish(self, response: httpx.Response) -> None:
+        with suppress(httpx.HTTPError):
+            while await anext(self.pieces, b""):
+                pass
+        await response.aclose()
+
+
+@breaks("connection/aclose", "a connection was still open")
+@breaks("connection/leaves-nothing", "after aclose() 1 connection(s) are still open")
+class AcloseClosesNothing(Correct):
+    """Has an aclose() that does nothing."""
+
+    async def aclose(self) -> None:
+        return None
+
+
+@breaks("connection/aclose", "the client is closed already")
+class AcloseOnlyOnce(Correct):
+    """Raises when it is closed twice."""
+
+    closed = False
+
+    async def aclose(self) -> None:
+        if self.closed:
+            raise RuntimeError("the client is closed already")
+        self.closed = True
+        await super().aclose()
+
+
+@breaks("connection/leaves-nothing", "tasks are left: <coroutine object LeavesATask.beat")
+class LeavesATask(Correct):
+    """Starts a heartbeat that nobody stops."""
+
+    async def client(self) -> httpx.AsyncClient:
+        self.task = asyncio.ensure_future(self.beat())
+        return await super().client()
+
+    async def beat(self) -> None:
+        await asyncio.Event().wait()
+
+
+@breaks("connection/leaves-nothing", "was never awaited")
+class ForgetsToAwait(Correct):
+    """Calls a coroutine of its own without awaiting it."""
+
+    async def let_go(self, response: httpx.Response) -> None:
+        self.log()  # type: ignore[unused-coroutine]
+        await super().let_go(response)
+
+    async def log(self) -> None:
+        return None
+
+
+@breaks("connection/concurrent", "they ran one after the other")
+class OneAtATime(Correct):
+    """Lets one call wait for the other."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def send(self, method: str, path: str, content: bytes | None) -> AsyncIterator[httpx.Response]:
+        async with self.lock, super().send(method, path, content) as response:
+            yield response
+
+
+@breaks("connection/concurrent", "; the server said")
+class SharesItsBuffer(Correct):
+    """Keeps the bytes it has just read on the client."""
+
+    async def read(self, pieces: AsyncIterator[bytes], last: float, reply: Reply) -> bytes:
+        self.buffer = await super().read(pieces, last, reply)
+        await asyncio.sleep(0)
+        return self.buffer
+
+
+@breaks("connection/second-loop", "the second event loop met RuntimeError")
+class OnePoolForAllLoops(Correct):
+    """Makes one pool, on the first event loop that it meets."""
+
+    only: httpx.AsyncClient | None = None
+
+    async def client(self) -> httpx.AsyncClient:
+        self.only = self.only or self.pool()
+        return self.only
+
+    async def aclose(self) -> None:
+        if self.only is not None:
+            await self.only.aclose()
+
+
+@breaks("connection/stale", "ReadError")
+class NeverLooksAtAPooledConnection(Correct):
+    """Uses a pooled connection without looking whether the server has closed it."""
+
+    def pool(self, **options: Any) -> httpx.AsyncClient:
+        pool = super().pool(**options)
+        connections = pool._transport._pool  # type: ignore[attr-defined]
+        make = connections.create_connection
+
+        def unexpiring(origin: Any) -> Any:
+            connection = make(origin)
+            connection.has_expired = lambda: False
+            return connection
+
+        connections.create_connection = unexpiring
+        return pool
+
+
+@breaks("connection/stays-on-base-url", "tried to reach telemetry.example")
+class PhonesHome(Correct):
+    """Tells somebody else about each call."""
+
+    async def client(self) -> httpx.AsyncClient:
+        with suppress(OSError):
+            await asyncio.open_connection("telemetry.example", 443)
+        return await super().client()
+
+
+@breaks("connection/loop-not-blocked", "the event loop stood still for")
+class BlocksTheLoop(Correct):
+    """Sends with a client that blocks."""
+
+    @asynccontextmanager
+    async def send(self, method: str, path: str, content: bytes | None) -> AsyncIterator[httpx.Response]:
+        with httpx.Client(verify=TLS, trust_env=False, timeout=self.first_byte) as pool:
+            try:
+                response = pool.request(
+                    method, self.root + path, content=content, headers=self.headers(method)
+                )
+            except httpx.HTTPError as error:
+                raise self.lost(error) from error
+            if response.status_code != 200:
+                raise await self.refusal(response)
+            yield response
+
+
+@breaks("connection/connect-time-out", "hung instead of raising (the server did not accept the connection)")
+class NoLimitToConnect(Correct):
+    """Waits for a connection without a limit."""
+
+    def pool(self, **options: Any) -> httpx.AsyncClient:
+        return super().pool(timeout=None)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.first_byte = max(self.first_byte, 60.0)
+
+
+@breaks("connection/first-byte-time-out", "hung instead of raising (the server never answered)")
+class NoLimitForTheFirstByte(Correct):
+    """Waits for the first byte without a limit."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.first_byte = 3600.0
+
+
+@breaks("connection/between-time-out", "hung instead of raising (the server fell silent)")
+class NoLimitBetweenChunks(Correct):
+    """Waits for the next chunk without a limit."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.between = 3600.0
+
+
+@breaks(
+    "connection/keep-alives-are-no-progress",
+    "hung instead of raising (the server sent nothing but keep-alives)",
+)
+class TakesKeepAlivesForProgress(Correct):
+    """Waits anew after each comment."""
+
+    async def read(self, pieces: AsyncIterator[bytes], last: float, reply: Reply) -> bytes:
+        return await super().read(pieces, time.monotonic(), reply)

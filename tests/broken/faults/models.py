@@ -1,0 +1,91 @@
+"""Model lists that are not the provider's, and switches that do not switch."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+
+from ..correct import Correct
+from ..reply import Failed
+from ..table import breaks
+
+
+@breaks("models/ids", "the provider listed")
+class SortsTheModels(Correct):
+    """Lists the models by name."""
+
+    def ids(self, value: Any) -> list[str]:
+        return sorted(super().ids(value))
+
+
+@breaks("models/odd-entries", "the sound entries are good and better")
+class ExpectsAnIdInEachEntry(Correct):
+    """Lets one odd entry cost the whole list."""
+
+    def ids(self, value: Any) -> list[str]:
+        return [one["id"] for one in value["data"]]
+
+
+@breaks("models/cannot-be-asked", "list_models() gave []")
+@breaks("models/time-out", "list_models() gave []")
+class ListsNothingWhenItCannotAsk(Correct):
+    """Gives an empty list where the provider cannot be asked."""
+
+    async def list_models(self) -> list[str]:
+        found = await super().list_models()
+        return [] if found == [self.model] else found
+
+
+@breaks("models/cannot-be-asked", "JSONDecodeError")
+class ExpectsJSONFromTheModels(Correct):
+    """Lets a page in place of the model list end in the JSON library's error."""
+
+    async def list_models(self) -> list[str]:
+        try:
+            async with self.send("GET", self.models, None) as response:
+                return self.ids(json.loads(await self.whole(response)) or {}) or [self.model]
+        except (Failed, TypeError, KeyError):
+            return [self.model]
+
+
+@breaks("models/time-out", "list_models() was still waiting after 15 s")
+class WaitsForTheModels(Correct):
+    """Has no limit for the model list."""
+
+    async def list_models(self) -> list[str]:
+        self.first_byte = 3600.0
+        return await super().list_models()
+
+
+@breaks("models/listing-apart", "PoolTimeout")
+class KeepsOneConnection(Correct):
+    """Has one connection for everything."""
+
+    def pool(self, **options: Any) -> httpx.AsyncClient:
+        return super().pool(
+            limits=httpx.Limits(max_connections=1),
+            timeout=httpx.Timeout(None, connect=self.connect, pool=0.2),
+        )
+
+
+@breaks("models/switch", "the requests named ['openai/gpt-4o-mini', 'openai/gpt-4o-mini']")
+class SwitchesNothing(Correct):
+    """Takes the name of another model, and forgets it."""
+
+    async def set_model(self, name: str) -> None:
+        return None
+
+
+@breaks("models/switch-refused", "set_model is declared 'yes', and it raised NotImplementedError")
+class RefusesWhatItDeclares(Correct):
+    """Refuses to switch, and declares that it does."""
+
+    async def set_model(self, name: str) -> None:
+        raise NotImplementedError("start another server")
+
+
+@breaks("models/switch-refused", "set_model is declared 'refuses', and it did not raise", set_model="refuses")
+class DeclaresWhatItDoesNotRefuse(Correct):
+    """Switches, and declares that it refuses to."""

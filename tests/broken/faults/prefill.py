@@ -1,0 +1,121 @@
+"""Prefills that bill, warm the wrong thing, or leave something behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx
+
+from ..correct import Correct, CorrectLocal
+from ..reply import Failed
+from ..table import breaks
+
+
+class Billing(CorrectLocal):
+    """The local client put in front of a metered gateway."""
+
+    provider = "litellm"
+    parameters = Correct.parameters
+
+
+@breaks("prefill/silent", "prefill() made 1 request(s): POST /v1/chat/completions")
+class PrefillSendsARequest(Billing):
+    """Warms a cache that somebody else bills for."""
+
+
+@breaks("prefill/silent", "prefill() made 1 request(s): POST /v1/chat/completions")
+class PrefillSendsOneLater(Billing):
+    """Comes back at once, and warms the cache in a task."""
+
+    async def prefill(self, messages: Any) -> None:
+        self.task = asyncio.ensure_future(super().prefill(messages))
+
+
+@breaks("prefill/silent", "prefill() made 1 request(s): GET /v1/models")
+class PrefillLooksForTheModel(Correct):
+    """Makes sure in prefill that the provider is there."""
+
+    async def prefill(self, messages: Any) -> None:
+        await self.list_models()
+
+
+@breaks("prefill/silent", "prefill() opened 1 connection(s)")
+class PrefillOpensAConnection(Correct):
+    """Shakes hands ahead of time."""
+
+    async def prefill(self, messages: Any) -> None:
+        url = httpx.URL(self.root)
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        writer.close()
+
+
+@breaks("prefill/repeated", "20 prefills and one stream() made 3 requests")
+class BillsEachTenthPrefill(Billing):
+    """Sends one prefill in ten."""
+
+    asked = 0
+
+    async def prefill(self, messages: Any) -> None:
+        self.asked += 1
+        if self.asked % 10 == 0:
+            await super().prefill(messages)
+
+
+@breaks("prefill/one-token", "prefill() asked for [8] tokens, not for 1")
+class PrefillsEightTokens(CorrectLocal):
+    """Asks for eight tokens to warm the cache."""
+
+    async def prefill(self, messages: Any) -> None:
+        with suppress(Failed):
+            await self.complete(messages, max_tokens=8)
+
+
+@breaks("prefill/same-prefix", "the prefilled messages are not the ones that follow")
+class PrefillsAnotherPrefix(CorrectLocal):
+    """Warms the cache for the messages without their beginning."""
+
+    async def prefill(self, messages: Any) -> None:
+        await super().prefill(messages[1:])
+
+
+@breaks("prefill/keeps-state", "after a prefill the same call sent another body")
+class LeavesItsLimitBehind(CorrectLocal):
+    """Sets the limit of tokens to one for a prefill, and leaves it there."""
+
+    most = 1 << 30
+
+    async def prefill(self, messages: Any) -> None:
+        self.most = 1
+        await super().prefill(messages)
+
+    def body(self, messages: Any, stream: bool, max_tokens: Any, *rest: Any) -> dict[str, Any]:
+        return super().body(messages, stream, min(max_tokens or self.most, self.most), *rest)
+
+
+@breaks("prefill/released", "the connection of a cancelled prefill stayed open for 2 s")
+class ShieldsThePrefill(CorrectLocal):
+    """Lets a prefill that was cancelled go on."""
+
+    async def prefill(self, messages: Any) -> None:
+        await asyncio.shield(asyncio.ensure_future(super().prefill(messages)))
+
+
+@breaks("prefill/failure", "the server is down")
+class GivesUpAfterOneFailure(CorrectLocal):
+    """Takes one failure for the end of the server."""
+
+    down = False
+
+    @asynccontextmanager
+    async def send(self, method: str, path: str, content: bytes | None) -> AsyncIterator[httpx.Response]:
+        if self.down:
+            raise Failed("the server is down")
+        try:
+            async with super().send(method, path, content) as response:
+                yield response
+        except Failed:
+            self.down = True
+            raise

@@ -1,0 +1,190 @@
+"""The kill matrix: every broken subject judged by every clause.
+
+`python tests/broken` prints it, and fails when
+
+- a broken subject breaks nothing, or not what it is there to break,
+- a clause is broken by no subject,
+- a correct subject is blamed.
+
+It takes some ten seconds for each subject. The tests judge a subject by the clauses that it is there for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from onpaper.clauses import register
+from onpaper.suite.judge import ATTEMPTS, Judge, judge_exchange, plan
+
+from . import table
+from .exchanges import table as exchanges
+
+KEPT = Path(__file__).resolve().parents[2] / "docs" / "kill-matrix.md"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One subject and the clauses that blame it; `aims` are those that should."""
+
+    name: str
+    fault: str
+    contract: str
+    aims: tuple[str, ...]
+    broken: tuple[str, ...]
+
+    @property
+    def missed(self) -> list[str]:
+        return [clause for clause in self.aims if clause not in self.broken]
+
+    @property
+    def also(self) -> list[str]:
+        return [clause for clause in self.broken if clause not in self.aims]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the matrix, or with --write keep it in docs/. Gives 1 when it has a hole."""
+    parser = argparse.ArgumentParser(
+        prog="python tests/broken", description="Judge every broken subject by every clause."
+    )
+    parser.add_argument("subjects", nargs="*", help="judge these only")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)"
+    )
+    parser.add_argument("--write", action="store_true", help=f"keep the matrix in docs/{KEPT.name}")
+    given = parser.parse_args(arguments)
+    names = given.subjects or [*table.broken(), *exchanges.broken()]
+    unknown = [name for name in names if name not in table.broken() and name not in exchanges.broken()]
+    if unknown:
+        parser.error(f"no broken subject is called {unknown[0]!r}")
+    if given.write and given.subjects:
+        parser.error("--write keeps the whole matrix: name no subjects")
+    backends = list(
+        _in_processes(_broken_row, [name for name in names if name in table.broken()], given.jobs)
+    )
+    wires = [_wire_row(wire) for name, wire in exchanges.broken().items() if name in names]
+    correct = list(_in_processes(_correct_row, list(table.CORRECT), given.jobs)) if not given.subjects else []
+    correct += map(_wire_row, exchanges.CORRECT)
+    text = "\n".join(_drawn(backends, wires, correct)) + "\n"
+    if given.write:
+        KEPT.write_text(text, "utf-8")
+    else:
+        print(text)
+    holes = list(_holes([*backends, *wires], correct, whole=not given.subjects))
+    for hole in holes:
+        print(hole, file=sys.stderr)
+    return 1 if holes else 0
+
+
+def _in_processes(judge: Callable[[str], Row], names: Sequence[str], jobs: int) -> Iterator[Row]:
+    with ProcessPoolExecutor(max(1, min(jobs, len(names) or 1)), mp_context=get_context("spawn")) as pool:
+        for number, row in enumerate(pool.map(judge, names), 1):
+            print(f"{number}/{len(names)} {row.name}: {len(row.broken)} broken", file=sys.stderr, flush=True)
+            yield row
+
+
+def _broken_row(name: str) -> Row:
+    return _judged(table.broken()[name])
+
+
+def _correct_row(contract: str) -> Row:
+    return _judged(table.CORRECT[contract])
+
+
+def _judged(subject: table.Subject) -> Row:
+    """Judge a backend by everything; a clause that is broken in one case is not asked again."""
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    found: dict[str, None] = {}
+    with Judge(patience=0.5, attempts=ATTEMPTS if not subject.aims else 1) as judge:
+        for item in plan(subject.declared()):
+            if item.clause.id not in found and judge.verdict(item).verdict == "broken":
+                found[item.clause.id] = None
+    return Row(
+        subject.name, subject.fault, subject.contract, tuple(sorted(subject.aims)), tuple(sorted(found))
+    )
+
+
+def _wire_row(wire: exchanges.Wire) -> Row:
+    verdicts = judge_exchange(wire.exchange, wire.view, wire.name, "exchange")
+    found = tuple(sorted(one.clause for one in verdicts if one.verdict == "broken"))
+    return Row(wire.name, wire.fault, wire.contract, tuple(sorted(wire.aims)), found)
+
+
+def _holes(rows: Iterable[Row], correct: Iterable[Row], whole: bool) -> Iterator[str]:
+    rows = list(rows)
+    for row in rows:
+        if not row.broken:
+            yield f"{row.name}: no clause notices it"
+        for clause in row.missed:
+            yield f"{row.name}: {clause} does not blame it"
+    for row in correct:
+        for clause in row.broken:
+            yield f"{row.name} is correct, and {clause} blames it"
+    noticed = {clause for row in rows for clause in row.broken}
+    for clause in sorted(set(register()) - noticed) if whole else ():
+        yield f"{clause}: no subject breaks it"
+
+
+# ---- drawing ---------------------------------------------------------------------------------------------
+
+HEAD = """\
+# The kill matrix
+
+A clause that cannot fail proves nothing. Each row is a client or an exchange that is broken in one place,
+judged by every clause: first what it is there to break, then what else it breaks.
+`python tests/broken --write` writes this file, and fails when a broken subject is noticed by no clause, when
+a clause is broken by no subject, or when a correct subject is blamed. `tests/test_every_clause_can_fail.py`
+holds each subject to the words in which it is blamed.
+"""
+
+
+def _drawn(backends: Sequence[Row], wires: Sequence[Row], correct: Sequence[Row]) -> Iterator[str]:
+    rows = (*backends, *wires)
+    killers = Counter(clause for row in rows for clause in row.broken)
+    aims = Counter(clause for row in rows for clause in row.aims)
+    sound = ", ".join(f"`{row.name}`" for row in correct if not row.broken)
+    yield HEAD
+    yield f"{len(killers)} clauses are broken by {len(backends)} backends and {len(wires)} exchanges,"
+    yield f"{sum(killers.values())} times in all. Correct, and blamed for nothing: {sound}."
+    yield ""
+    yield from _table("Broken backends", backends)
+    yield from _table("Broken exchanges", wires)
+    yield "## Clauses"
+    yield ""
+    yield "How many subjects break each clause, and how many of them are there to do so."
+    yield ""
+    yield "| topic | clauses |"
+    yield "|---|---|"
+    for topic in sorted({clause.partition("/")[0] for clause in killers}):
+        own = [clause.partition("/")[2] for clause in sorted(killers) if clause.startswith(f"{topic}/")]
+        counted = (f"{name} {killers[f'{topic}/{name}']} ({aims[f'{topic}/{name}']})" for name in own)
+        yield f"| {topic} | {', '.join(counted)} |"
+
+
+def _table(title: str, rows: Sequence[Row]) -> Iterator[str]:
+    yield f"## {title}"
+    yield ""
+    yield "| subject | what is wrong with it | breaks, as it should | breaks besides |"
+    yield "|---|---|---|---|"
+    for row in rows:
+        yield f"| `{row.name}` | {row.fault} | {_listed(row.aims)} | {_listed(row.also)} |"
+    yield ""
+
+
+def _listed(clauses: Iterable[str]) -> str:
+    """Clauses by topic: `sse/bom, no-space; stream/text`."""
+    topics: dict[str, list[str]] = {}
+    for clause in clauses:
+        topic, _, name = clause.partition("/")
+        topics.setdefault(topic, []).append(name)
+    return "; ".join(f"{topic}/{', '.join(names)}" for topic, names in topics.items()) or "—"
