@@ -1,6 +1,6 @@
 """Each contract that comes with onpaper: it loads, each of its facts has a source, and no template leaks."""
 
-# ruff: noqa: E501 (an answer as it goes out is one line)
+
 
 from __future__ import annotations
 

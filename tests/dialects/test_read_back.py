@@ -1,6 +1,6 @@
 """What a mock says comes back the same from every contract and variant, as far as the provider shows it."""
 
-# ruff: noqa: E501 (an answer as it goes out is one line)
+
 
 from __future__ import annotations
 

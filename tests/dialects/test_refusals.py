@@ -1,6 +1,6 @@
 """What each provider answers to a request that it refuses: status and body, as its users have seen them."""
 
-# ruff: noqa: E501 (an answer as it goes out is one line)
+
 
 from __future__ import annotations
 

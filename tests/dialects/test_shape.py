@@ -1,6 +1,6 @@
 """A reply is cut to what the request asked for, wherever the provider honours it."""
 
-# ruff: noqa: E501 (an answer as it goes out is one line)
+
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The measure itself: what counts as a feature, and how a contract is held against recordings."""
 
-# ruff: noqa: E501 (an answer as it goes out is one line)
+
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A gateway in front of another provider: what it drops and refuses itself, and how it quotes the upstream."""
 
-# ruff: noqa: E501 (an answer as it goes out is one line)
+
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from onpaper.exchange import Exchange, Request, header_values
 from onpaper.script import Script, Write
 from onpaper.suite.play import Play, answer_of
 from onpaper.suite.run import Run, chain
-from onpaper.suite.stage import KEY, Setup, Stage, completing, opened, streaming
+from onpaper.suite.stage import HELLO, KEY, Setup, Stage, completing, opened, streaming
 from onpaper.suite.verdict import Broken, NotApplicable
 
 ILLEGAL = "https://github.com/openai/openai-python/issues/961"
@@ -29,7 +29,7 @@ def needs_key(stage: Stage) -> None:
         raise NotApplicable("the declaration names no environment variable with {key}")
 
 
-async def _call(stage: Stage, name: str, setup: Setup, play: Play = Play("hello")) -> Run:
+async def _call(stage: Stage, name: str, setup: Setup, play: Play = HELLO) -> Run:
     if name == "stream":
         return await stage.stream(play, setup)
     if name == "complete":

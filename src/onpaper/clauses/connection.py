@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from onpaper.answer import Provider
@@ -331,7 +332,7 @@ async def not_blocked(stage: Stage, case: Case) -> None:
         finally:
             ticking.cancel()
             await asyncio.gather(ticking, return_exceptions=True)
-        gaps = [after - before for before, after in zip(turns, turns[1:], strict=False)]
+        gaps = [after - before for before, after in pairwise(turns)]
         run.notes["gap"] = max([*gaps, time.monotonic() - turns[-1]])
 
     run = await stage.drive(f"{case.id}()", beside, lambda request: replace(answer(request), head_after=pause))

@@ -103,9 +103,7 @@ for _one in REFERENCE.values():
         "first_byte": {"timeouts": {"first_byte": 0.15}},
         "between": {"timeouts": {"between_chunks": 0.15}},
     }
-    _one["capabilities"] = {
-        name: "yes" for name in ("done_reason", "tool_calls", "reasoning", "errors", "set_model", "sampling")
-    }
+    _one["capabilities"] = dict.fromkeys(("done_reason", "tool_calls", "reasoning", "errors", "set_model", "sampling"), "yes")
 REFERENCE["vllm"]["capabilities"]["set_model"] = "refuses"
 
 
@@ -125,8 +123,7 @@ def read(project: Path | None = None) -> dict[str, Declared]:
         check(table, "declaration", f"{path}: tool.onpaper")
     backends = table.get("backends")
     where = str(path) if backends else "the reference backends"
-    found = {name: declare(name, value, where) for name, value in (backends or REFERENCE).items()}
-    return found
+    return {name: declare(name, value, where) for name, value in (backends or REFERENCE).items()}
 
 
 def declare(name: str, value: Mapping[str, Any], where: str = "the command line") -> Declared:

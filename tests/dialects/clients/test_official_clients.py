@@ -1,6 +1,6 @@
 """The providers' own Python clients, unchanged, against the gateway played as their provider."""
 
-# ruff: noqa: E501 (an answer as it goes out is one line)
+
 
 from __future__ import annotations
 
