@@ -14,7 +14,8 @@ from typing import Any
 
 from onpaper.contract import Contract
 from onpaper.suite.declaration import Declared
-from onpaper.suite.judge import Item, Judge, plan, stale_failures
+from onpaper.suite.judge import Item, Judge, plan
+from onpaper.suite.known import stale_failures
 from onpaper.suite.verdict import Verdict
 
 

@@ -13,7 +13,8 @@ from onpaper.report.summary import is_red
 from onpaper.suite import declaration
 from onpaper.suite.check import quiet
 from onpaper.suite.declaration import Declared
-from onpaper.suite.judge import Item, Judge, plan, stale_failures
+from onpaper.suite.judge import Item, Judge, plan
+from onpaper.suite.known import stale_failures
 from onpaper.suite.verdict import Verdict
 
 JUDGE = pytest.StashKey[Judge]()
