@@ -57,8 +57,9 @@ def serve() -> Iterator[Serve]:
 
         def start(what: str | Callable[[Request], Script], **options: Any) -> ServerThread:
             if isinstance(what, str):
+                mock = options.pop("mock", None)
                 options = {"key": KEY, "models": ("m-1",)} | options
-                what = Provider(Contract.load(what), faults=faults.apply, **options)
+                what = Provider(Contract.load(what), mock, faults=faults.apply, **options)
             return stack.enter_context(ServerThread(what))
 
         yield start

@@ -15,6 +15,8 @@ from onpaper.cassettes.cassette import CassetteError
 from onpaper.errors import nearest
 
 Key = Literal["right", "wrong", "none"]
+LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
+"""The members that bound the tokens of a reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +24,10 @@ class Case:
     """One request to record.
 
     `body` holds the members of the JSON body beside `model`, or is exact text when the request is to be
-    malformed, or None for a GET. `output` is the number of tokens that the reply may have at most. A
-    `provoked` request is meant to be refused, and costs nothing where it is. `marker` is the scripted
-    model's, in front of the prompt. `scripted` cases make sense with that model only.
+    malformed, or None for a GET. `path` says which of the provider's paths is asked. `output` is the number
+    of tokens that the reply may have at most. A `provoked` request is meant to be refused, and costs nothing
+    where it is. `marker` is the scripted model's, in front of the prompt. `scripted` cases make sense with
+    that model only.
     """
 
     name: str
@@ -32,7 +35,7 @@ class Case:
     body: Mapping[str, Any] | str | None
     output: int = 0
     marker: str = ""
-    path: Literal["chat", "models"] = "chat"
+    path: Literal["chat", "models", "nowhere"] = "chat"
     key: Key = "right"
     model: str = ""
     provoked: bool = False
@@ -51,7 +54,7 @@ class Case:
         body: dict[str, Any] = {"model": self.model or model, **self.body}
         if scripted and self.marker:
             body["messages"] = _marked(body["messages"], self.marker)
-        if self.output:
+        if self.output and LIMITS.isdisjoint(body):
             body[limit_key] = self.output
         return json.dumps(body, ensure_ascii=False).encode("utf-8")
 

@@ -17,6 +17,9 @@ from onpaper.cassettes.redaction import Redactor
 from onpaper.exchange import Exchange, Headers, Request
 
 WRONG_KEY = "sk-onpaper-wrong-key"
+NO_PATH = "/no/such/path"
+PASSING = frozenset({408, 409, 425, 429})
+"""Client errors that say nothing of the request: asked again, it may be answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +73,32 @@ class NotAnswered(CassetteError):
 
 
 async def record(
-    endpoint: Endpoint, cases: Iterable[Case]
+    endpoint: Endpoint, cases: Iterable[Case], keep_refusals: bool = False
 ) -> AsyncIterator[tuple[Case, Cassette | CassetteError]]:
     """Ask the cases one after the other; for each, its cassette or why there is none."""
     for case in cases:
         try:
-            yield case, await record_case(endpoint, case)
+            yield case, await record_case(endpoint, case, keep_refusals)
         except CassetteError as error:
             yield case, error
 
 
-async def record_case(endpoint: Endpoint, case: Case) -> Cassette:
+async def record_case(endpoint: Endpoint, case: Case, keep_refusals: bool = False) -> Cassette:
     """Ask one case and return its cassette, redacted and named `<contract>/<case>`, not saved.
 
-    Raises NotAnswered when a request that should be answered is refused, and CassetteError when there is no
-    exchange to record.
+    With `keep_refusals` a refusal of what should be answered is a finding: it is recorded, as one that was
+    provoked. Raises NotAnswered when a request that should be answered is refused (or fails at the server),
+    and CassetteError when there is no exchange to record.
     """
     url = endpoint.url
     exchange = await fetch(url, request_of(endpoint, case), endpoint.limits)
-    exchange.provoked = case.provoked
     hosts = [url.hostname or ""] if endpoint.origin == INVALID_ORIGIN and not is_loopback(url) else []
     redactor = Redactor([endpoint.key, WRONG_KEY], hosts, endpoint.origin)
     exchange = redactor.exchange(exchange)
     status = exchange.reply.status if exchange.reply else 0
-    if not case.provoked and not 200 <= status < 300:
+    refused = 400 <= status < 500 and status not in PASSING
+    provoked = case.provoked or (keep_refusals and refused)
+    if not provoked and not 200 <= status < 300:
         raise NotAnswered(f"{case.name}: answered with {status}: {_beginning(exchange)}", status)
     given = endpoint.provenance
     provenance = replace(
@@ -103,18 +108,19 @@ async def record_case(endpoint: Endpoint, case: Case) -> Cassette:
         recorded=datetime.datetime.now(datetime.UTC).date().isoformat(),
         model=given.model or endpoint.model,
         host_class="loopback" if is_loopback(url) else "cloud",
-        provoked=case.provoked,
-        note=" ".join(filter(None, [given.note, _note(case, status)])),
+        provoked=provoked,
+        note=" ".join(filter(None, [given.note, _note(case, provoked, status)])),
     )
     name = f"{given.contract or 'unnamed'}/{case.name}"
-    return Cassette(name, (replace(exchange, source=name),), provenance, endpoint.origin)
+    kept = replace(exchange, source=name, provoked=provoked)
+    return Cassette(name, (kept,), provenance, endpoint.origin)
 
 
 def request_of(endpoint: Endpoint, case: Case) -> Request:
     """The request of a case, key and all: not to be shown. Raises CassetteError for an impossible header."""
     url = endpoint.url
     body = content_of(endpoint, case)
-    path = endpoint.chat_path if case.path == "chat" else endpoint.models_path
+    paths = {"chat": endpoint.chat_path, "models": endpoint.models_path, "nowhere": NO_PATH}
     headers = [
         ("Host", url.netloc),
         ("User-Agent", f"onpaper/{_version()}"),
@@ -127,7 +133,7 @@ def request_of(endpoint: Endpoint, case: Case) -> Request:
         headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     if any(not (name + value).isprintable() for name, value in headers):
         raise CassetteError("the key or a header holds a control character; check where it comes from")
-    return Request("GET" if case.body is None else "POST", url.path + path, tuple(headers), body)
+    return Request("GET" if case.body is None else "POST", url.path + paths[case.path], tuple(headers), body)
 
 
 def content_of(endpoint: Endpoint, case: Case) -> bytes:
@@ -152,9 +158,11 @@ def is_loopback(url: SplitResult) -> bool:
         return url.hostname == "localhost"
 
 
-def _note(case: Case, status: int) -> str:
-    """What the case meant to provoke and did not."""
-    return "Not refused by this server." if case.provoked and 200 <= status < 300 else ""
+def _note(case: Case, provoked: bool, status: int) -> str:
+    """What the case meant to provoke and did not, or did not and provoked."""
+    if case.provoked:
+        return "Not refused by this server." if 200 <= status < 300 else ""
+    return "Refused by this server." if provoked else ""
 
 
 def _beginning(exchange: Exchange) -> str:

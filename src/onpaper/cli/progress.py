@@ -53,7 +53,9 @@ class Telling:
             return
         sign, style = MARKS[mark]
         said = (
-            Text(f"{sign} ", style).append(f"{name:24}", "default").append(text.replace("\n", " "), "default")
+            Text(f"{sign} ", style)
+            .append(f"{name:32} ", "default")
+            .append(text.replace("\n", " "), "default")
         )
         target = self._console if sys.stdout.isatty() else console()
         target.print(said)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -74,6 +74,21 @@ def record(
     from onpaper.contract import Contract
 
     needs_url(base_url)
+    if new:
+        _new(
+            provider,
+            cases or [],
+            base_url,
+            key_env,
+            model,
+            out,
+            context,
+            scripted,
+            server,
+            setup,
+            yes,
+            as_json,
+        )
     contract = Contract.load(provider)
     key = key_from(key_env, contract)
     model = chosen_model(model, endpoint_of(contract, base_url, "", key))
@@ -90,13 +105,44 @@ def record(
     raise typer.Exit(1 if any(one.problem for one in outcomes) else 0)
 
 
+def _new(
+    name: str,
+    cases: Sequence[str],
+    base_url: str,
+    key_env: str,
+    model: str,
+    out: Path,
+    context: int | None,
+    scripted: bool,
+    server: str,
+    setup: str,
+    yes: bool,
+    as_json: bool,
+) -> NoReturn:
+    """The command with `--new`."""
+    from onpaper.cassettes import Provenance
+    from onpaper.cassettes.asking import described
+    from onpaper.cassettes.recorder import Endpoint
+    from onpaper.cli.drafting import check_name, draft
+
+    check_name(name)
+    if cases:
+        raise BadInput(
+            f"with --new every case is asked, because the draft needs them: leave {cases[0]!r} out"
+        )
+    key = key_from(key_env)
+    endpoint = Endpoint(base_url, model, key, provenance=Provenance(contract=name, server=name))
+    endpoint = replace(endpoint, model=chosen_model(model, endpoint))
+    draft(name, described(endpoint, server, setup, scripted), out, context, yes, as_json)
+
+
 def needs_url(base_url: str) -> None:
     if not base_url:
         raise BadInput("--base-url is missing: where is the server? It is like http://127.0.0.1:8000/v1")
 
 
 async def record_all(
-    endpoint: Endpoint, cases: Sequence[Case], folder: Path, telling: Telling
+    endpoint: Endpoint, cases: Sequence[Case], folder: Path, telling: Telling, keep_refusals: bool = False
 ) -> list[Outcome]:
     """Ask the cases one after the other; each cassette is on disk before the next is asked.
 
@@ -105,7 +151,7 @@ async def record_all(
     from onpaper.cassettes.recorder import record
 
     outcomes: list[Outcome] = []
-    async for case, result in record(endpoint, cases):
+    async for case, result in record(endpoint, cases, keep_refusals):
         telling.step()
         outcome = _kept(case.name, result, folder, endpoint.key)
         if outcome.problem and not outcomes:
