@@ -84,7 +84,11 @@ def as_test(found: Counterexample, factory: str, contract: str, model: str, env:
         f"async def test_{title}(gateway, monkeypatch):",
         f'    """{found.property.rule}"""',
     ]
-    lines += [f"    monkeypatch.setenv({name!r}, {value.replace('{key}', 'sk-test')!r})" for name, value in env.items() if "{base_url}" not in value]
+    lines += [
+        f"    monkeypatch.setenv({name!r}, {value.replace('{key}', 'sk-test')!r})"
+        for name, value in env.items()
+        if "{base_url}" not in value
+    ]
     if isinstance(case, (Cut, Faulty)):
         lines += _reply_test(found, case, attribute, model, contract)
     elif isinstance(case, (Given, Call)):
@@ -101,39 +105,63 @@ def _made(attribute: str, model: str, constructor: Mapping[str, Any]) -> str:
     return f"    backend = {attribute}(model={model!r}, base_url=gateway.url{sampling})"
 
 
-def _reply_test(found: Counterexample, case: Cut | Faulty, attribute: str, model: str, contract: str) -> list[str]:
+def _reply_test(
+    found: Counterexample, case: Cut | Faulty, attribute: str, model: str, contract: str
+) -> list[str]:
     said = case.reply.reading
     call = (
         '"".join([piece async for piece in backend.stream([{"role": "user", "content": "hi"}])])'
         if case.reply.asked.stream
         else '(await backend.complete([{"role": "user", "content": "hi"}]))["content"]'
     )
-    lines = [f"    gateway.play({name_of(found)!r}, provider={contract!r}, strict=False)", _made(attribute, model, {})]
+    lines = [
+        f"    gateway.play({name_of(found)!r}, provider={contract!r}, strict=False)",
+        _made(attribute, model, {}),
+    ]
     if isinstance(case, Faulty):
         whole = f"    assert text == {said.text!r}"
-        return [*lines, "    try:", f"        text = {call}", "    except Exception:", "        return  # an error is right", whole]
+        return [
+            *lines,
+            "    try:",
+            f"        text = {call}",
+            "    except Exception:",
+            "        return  # an error is right",
+            whole,
+        ]
     if said.error is not None or said.problems:
         return [*lines, "    with pytest.raises(Exception):", f"        {call}"]
     return [*lines, f"    assert {call} == {said.text!r}"]
 
 
-def _request_test(found: Counterexample, case: Given | Call, attribute: str, model: str, contract: str) -> list[str]:
+def _request_test(
+    found: Counterexample, case: Given | Call, attribute: str, model: str, contract: str
+) -> list[str]:
     given = case if isinstance(case, Given) else case.given
     arguments = given.kwargs if isinstance(case, Given) else case.arguments
     messages = MESSAGES if isinstance(case, Given) else case.messages
     shown = "".join(f", {name}={_literal(value)}" for name, value in arguments.items())
-    lines = [f"    gateway.play(provider={contract!r}, strict=False)", _made(attribute, model, given.constructor)]
+    lines = [
+        f"    gateway.play(provider={contract!r}, strict=False)",
+        _made(attribute, model, given.constructor),
+    ]
     if found.property.id == "property/not-a-number":
         call = f"backend.{given.method}({messages!r}{shown})"
         ask = f"[piece async for piece in {call}]" if given.method == "stream" else f"await {call}"
-        return [*lines, "    with pytest.raises(Exception):", f"        {ask}", "    assert len(gateway.journal) == 0"]
+        return [
+            *lines,
+            "    with pytest.raises(Exception):",
+            f"        {ask}",
+            "    assert len(gateway.journal) == 0",
+        ]
     if given.method == "stream":
         lines += [f"    async for _ in backend.stream({messages!r}{shown}):", "        pass"]
     else:
         lines.append(f"    await backend.complete({messages!r}{shown})")
     lines.append("    body = gateway.journal[-1].request.json()")
     wanted = {**given.constructor, **{name: value for name, value in given.call.items() if value is not None}}
-    lines += [f"    assert body[{name!r}] == {value!r}" for name, value in wanted.items() if value is not None]
+    lines += [
+        f"    assert body[{name!r}] == {value!r}" for name, value in wanted.items() if value is not None
+    ]
     if found.property.id == "property/body-accepted":
         lines.append(f"    assert Contract.load({contract!r}).violations(body) == []")
     return lines
