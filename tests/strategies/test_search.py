@@ -116,7 +116,7 @@ def test_shrinking_ends_when_its_time_is_over(run: Any) -> None:
 
 def test_a_case_found_before_is_tried_first(run: Any) -> None:
     database = InMemoryExampleDatabase()
-    strategies.search(rule(at_most_ten), SUBJECT, run, seed=None, database=database)
+    strategies.search(rule(at_most_ten), SUBJECT, run, database=database)
     seen: list[int] = []
 
     async def note(subject: Subject, case: int) -> None:
@@ -127,10 +127,16 @@ def test_a_case_found_before_is_tried_first(run: Any) -> None:
     assert seen[0] == 11
 
 
-def test_a_database_without_a_case_that_breaks_does_not_end_the_search(run: Any) -> None:
+def test_each_property_keeps_its_own_cases(run: Any) -> None:
     database = InMemoryExampleDatabase()
-    found = strategies.search(rule(at_most_ten), SUBJECT, run, database=database)
-    assert found is not None and found.case == 11
+    strategies.search(rule(at_most_ten), SUBJECT, run, database=database)
+    seen: list[int] = []
+
+    async def note(subject: Subject, case: int) -> None:
+        seen.append(case)
+
+    strategies.search(replace(rule(note), id="test/other"), SUBJECT, run, database=database)
+    assert seen[0] == 0
 
 
 @pytest.mark.parametrize("name", ["VLLMBackend", "LiteLLMBackend", "OllamaBackend"])

@@ -19,7 +19,7 @@ Everything is read from a `Contract`, so that what is drawn is what that provide
 All shrink to something that a person can read.
 
 `properties()` are rules about a backend that hold for every case; `search(property, subject, run)` looks for the
-smallest case that breaks one, and `written(found, …)` makes files of it.
+smallest case that breaks one.
 """
 
 from onpaper.strategies.bodies import WrongBody, request_bodies
@@ -32,14 +32,12 @@ from onpaper.strategies.schedules import fault_schedules
 from onpaper.strategies.search import Counterexample, search
 from onpaper.strategies.subject import Subject
 from onpaper.strategies.texts import texts
-from onpaper.strategies.writing import Written, written
 
 __all__ = [
     "Counterexample",
     "Property",
     "Spoken",
     "Subject",
-    "Written",
     "WrongBody",
     "WrongSampling",
     "body_with",
@@ -55,5 +53,4 @@ __all__ = [
     "texts",
     "tool_choice",
     "tools",
-    "written",
 ]

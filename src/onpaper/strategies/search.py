@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
-from random import Random
 from typing import Any
-from unittest import SkipTest
 
-from hypothesis import HealthCheck, Phase, Verbosity, find, settings
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import seed as seeded
 from hypothesis.database import ExampleDatabase
-from hypothesis.errors import Flaky, NoSuchExample, Unsatisfiable
+from hypothesis.errors import Flaky, Unsatisfiable
 from hypothesis.stateful import run_state_machine_as_test
 
 from onpaper.strategies.drawing import anew
@@ -48,41 +46,54 @@ def search(
     run: Runner,
     *,
     examples: int | None = None,
-    seed: int | None = 0,
+    seed: int = 0,
     database: ExampleDatabase | None = None,
     shrinking: float = SHRINKING,
 ) -> Counterexample | None:
     """The smallest case found that breaks the property, or None when none was found.
 
-    Tries `examples` cases (the property's own number unless given), the same ones for the same `seed`. Without a
-    seed they are others each time, and what is found is kept in the `database`. Cases that it holds are tried
-    first. About `shrinking` seconds are spent on making a failing case smaller. Errors that are not the
-    backend's own are passed on.
+    Tries `examples` cases (the property's own number unless given), the same ones for the same `seed`. What is
+    found is kept in the `database`, and what it holds is tried first. About `shrinking` seconds are spent on
+    making a failing case smaller. Errors that are not the backend's own are passed on.
     """
-    look = _walk if rule.machine is not None else _look
-    wanted = examples or rule.examples
-    if database is not None and seed is not None:  # a seeded run of Hypothesis leaves the database alone
-        replayed = _Looking(rule, subject, run, shrinking, None, _options(wanted, database, Phase.reuse))
-        found = _found(look, replayed)
-        if found is not None:
-            return found
-        database = None
-    phases = (Phase.reuse, Phase.generate) if seed is None else (Phase.generate,)
-    return _found(look, _Looking(rule, subject, run, shrinking, seed, _options(wanted, database, *phases)))
-
-
-def _options(examples: int, database: ExampleDatabase | None, *phases: Phase) -> settings:
-    return settings(
-        max_examples=examples,
+    looking = _Looking(rule, subject, run, shrinking)
+    options = settings(
+        max_examples=examples or rule.examples,
         stateful_step_count=STEPS,
-        database=database,
+        database=database and _Shelf(database, f"{rule.id} {subject.contract.name} "),
         deadline=None,
-        phases=(*phases, Phase.shrink),
+        phases=(Phase.reuse, Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
         verbosity=Verbosity.quiet,
         print_blob=False,
     )
+    try:
+        (_look if rule.machine is None else _walk)(looking, seed, options)
+    except Unsatisfiable:
+        return None
+    except (Broken, Flaky, _Enough):
+        if looking.broken is None:
+            raise
+    return None if looking.broken is None else Counterexample(rule, looking.case, looking.broken)
+
+
+class _Shelf(ExampleDatabase):
+    """One property's part of a database: Hypothesis would keep the cases of all of them under one key."""
+
+    def __init__(self, database: ExampleDatabase, name: str) -> None:
+        super().__init__()
+        self._database = database
+        self._name = name.encode()
+
+    def save(self, key: bytes, value: bytes) -> None:
+        self._database.save(self._name + key, value)
+
+    def fetch(self, key: bytes) -> Iterable[bytes]:
+        return self._database.fetch(self._name + key)
+
+    def delete(self, key: bytes, value: bytes) -> None:
+        self._database.delete(self._name + key, value)
 
 
 class _Enough(BaseException):
@@ -93,19 +104,9 @@ class _Looking:
     """One run of Hypothesis: what is looked for, the last case that failed, which is the smallest so far, and the
     time that is left for a smaller one."""
 
-    def __init__(
-        self,
-        rule: Property,
-        subject: Subject,
-        run: Runner,
-        shrinking: float,
-        seed: int | None,
-        options: settings,
-    ) -> None:
+    def __init__(self, rule: Property, subject: Subject, run: Runner, shrinking: float) -> None:
         self.rule = rule
         self.subject = subject
-        self.seed = seed
-        self.options = options
         self._run = run
         self._shrinking = shrinking
         self._until = float("inf")
@@ -125,41 +126,26 @@ class _Looking:
         self.case, self.broken = case, broken
 
 
-def _found(look: Callable[[_Looking], None], looking: _Looking) -> Counterexample | None:
-    try:
-        look(looking)
-    except (NoSuchExample, Unsatisfiable, SkipTest):  # the last when there was nothing to replay
-        return None
-    except (Broken, Flaky, _Enough):
-        if looking.broken is None:
-            raise
-    return None if looking.broken is None else Counterexample(looking.rule, looking.case, looking.broken)
-
-
-def _look(looking: _Looking) -> None:
+def _look(looking: _Looking, seed: int, options: settings) -> None:
     """Look for a case that breaks the rule, and then for smaller ones."""
     rule, subject = looking.rule, looking.subject
     assert rule.cases is not None and rule.judge is not None
     judge = rule.judge
 
-    def breaks(case: Any) -> bool:
+    @options  # outside of the seed, which would take the database away
+    @seeded(seed)
+    @given(anew(rule.cases(subject)))
+    def try_one(case: Any) -> None:
         try:
             looking.run(judge(subject, case))
         except Broken as broken:
             looking.note(case, broken)
-            return True
-        return False
+            raise
 
-    find(
-        anew(rule.cases(subject)),
-        breaks,
-        settings=looking.options,
-        random=None if looking.seed is None else Random(looking.seed),
-        database_key=f"{rule.id} {subject.contract.name}".encode(),
-    )
+    try_one()
 
 
-def _walk(looking: _Looking) -> None:
+def _walk(looking: _Looking, seed: int, options: settings) -> None:
     """Look for steps that go wrong, and then for fewer."""
     assert looking.rule.machine is not None
     steps: list[str] = []
@@ -167,7 +153,5 @@ def _walk(looking: _Looking) -> None:
     def broke(broken: Broken) -> None:
         looking.note(tuple(steps), broken)
 
-    machine: Any = looking.rule.machine(looking.subject, looking.run, steps, broke)
-    if looking.seed is not None:
-        machine = seeded(looking.seed)(machine)
-    run_state_machine_as_test(machine, settings=looking.options)
+    machine = looking.rule.machine(looking.subject, looking.run, steps, broke)
+    run_state_machine_as_test(seeded(seed)(machine), settings=options)

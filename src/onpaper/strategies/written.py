@@ -8,9 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from onpaper.contract import Contract
 from onpaper.script import Script
 from onpaper.strategies.on_replies import Cut, Faulty
-from onpaper.strategies.on_requests import Call, Given
+from onpaper.strategies.on_requests import Call, Given, Sequence
+from onpaper.strategies.sampling import named_by, place
 from onpaper.strategies.search import Counterexample
 from onpaper.strategies.subject import MESSAGES
 from onpaper.wire import sse
@@ -68,69 +70,71 @@ def _inline(value: Any) -> str:
 def as_test(found: Counterexample, factory: str, contract: str, model: str, env: Mapping[str, str]) -> str:
     """The case as a pytest test over the fixture `gateway`.
 
-    `factory` is `package.module:Class`, `contract` a name; `env` are the variables of the declaration. A case that is
-    a sequence of calls becomes a test that runs the property again.
+    `factory` is `package.module:Class`, `contract` a name; `env` are the variables of the declaration. The steps
+    of a state machine become a test that says how to look for them again.
     """
     module, _, attribute = factory.partition(":")
     title = re.sub(r"\W", "_", name_of(found))
     case = found.case
-    lines = [
-        "import pytest",
-        "",
-        *(["from onpaper import Contract"] if found.property.id == "property/body-accepted" else []),
-        f"from {module} import {attribute.partition('.')[0]}",
-        "",
-        "",
-        f"async def test_{title}(gateway, monkeypatch):",
-        f'    """{found.property.rule}"""',
-    ]
-    lines += [
-        f"    monkeypatch.setenv({name!r}, {value.replace('{key}', 'sk-test')!r})"
-        for name, value in env.items()
-        if "{base_url}" not in value
-    ]
     if isinstance(case, (Cut, Faulty)):
-        lines += _reply_test(found, case, attribute, model, contract)
+        body = _reply_test(found, case, attribute, model, contract)
     elif isinstance(case, (Given, Call)):
-        lines += _request_test(found, case, attribute, model, contract)
+        body = _request_test(found, case, attribute, model, contract)
+    elif isinstance(case, Sequence):
+        body = _sequence_test(case, attribute, model, contract)
     else:
         steps = case if isinstance(case, tuple) else (repr(case),)
-        lines += [f"    # {line}" for step in steps for line in str(step).splitlines()]
-        lines += [f'    pytest.fail("run it again: onpaper check {factory} --clause {found.property.id}")']
-    return "\n".join(lines) + "\n"
+        body = [f"# {line}" for step in steps for line in str(step).splitlines()]
+        body.append(f'pytest.fail("run it again: onpaper check {factory} --clause {found.property.id}")')
+    variables = {name: value for name, value in env.items() if "{base_url}" not in value}
+    setting = [
+        f"monkeypatch.setenv({name!r}, {value.replace('{key}', 'sk-test')!r})"
+        for name, value in variables.items()
+    ]
+    text = "\n".join(f"    {line}" for line in [*setting, *body])
+    imports = ["import copy"] * ("copy." in text) + ["", "import pytest"] * ("pytest." in text) + [""]
+    imports += ["from onpaper import Contract"] * ("Contract." in text)
+    imports.append(f"from {module} import {attribute.partition('.')[0]}")
+    head = "\n".join(imports).strip("\n").replace("\n\n\n", "\n\n")
+    arguments = "gateway, monkeypatch" if setting else "gateway"
+    return f'{head}\n\n\nasync def test_{title}({arguments}):\n    """{found.property.rule}"""\n{text}\n'
 
 
 def _made(attribute: str, model: str, constructor: Mapping[str, Any]) -> str:
-    sampling = f", sampling={dict(constructor)!r}" if constructor else ""
-    return f"    backend = {attribute}(model={model!r}, base_url=gateway.url{sampling})"
+    sampling = f", sampling={_literal(constructor)}" if constructor else ""
+    return f"backend = {attribute}(model={model!r}, base_url=gateway.url{sampling})"
+
+
+def _call(given: Given, messages: str, arguments: Mapping[str, Any]) -> str:
+    """A call to its end, as an expression."""
+    shown = "".join(f", {name}={_literal(value)}" for name, value in arguments.items())
+    call = f"backend.{given.method}({messages}{shown})"
+    return f"[piece async for piece in {call}]" if given.method == "stream" else f"await {call}"
 
 
 def _reply_test(
     found: Counterexample, case: Cut | Faulty, attribute: str, model: str, contract: str
 ) -> list[str]:
     said = case.reply.reading
-    call = (
-        '"".join([piece async for piece in backend.stream([{"role": "user", "content": "hi"}])])'
-        if case.reply.asked.stream
-        else '(await backend.complete([{"role": "user", "content": "hi"}]))["content"]'
-    )
+    ask = _call(Given("stream" if case.reply.asked.stream else "complete"), repr(MESSAGES), {})
+    text = f'"".join({ask})' if case.reply.asked.stream else f'({ask})["content"]'
     lines = [
-        f"    gateway.play({name_of(found)!r}, provider={contract!r}, strict=False)",
+        f"gateway.play({name_of(found)!r}, provider={contract!r}, strict=False)",
         _made(attribute, model, {}),
     ]
     if isinstance(case, Faulty):
-        whole = f"    assert text == {said.text!r}"
+        whole = f"assert text == {said.text!r}"
         return [
             *lines,
-            "    try:",
-            f"        text = {call}",
-            "    except Exception:",
-            "        return  # an error is right",
+            "try:",
+            f"    text = {text}",
+            "except Exception:",
+            "    return  # an error is right",
             whole,
         ]
     if said.error is not None or said.problems:
-        return [*lines, "    with pytest.raises(Exception):", f"        {call}"]
-    return [*lines, f"    assert {call} == {said.text!r}"]
+        return [*lines, "with pytest.raises(Exception):", f"    {ask}"]
+    return [*lines, f"assert {text} == {said.text!r}"]
 
 
 def _request_test(
@@ -139,34 +143,50 @@ def _request_test(
     given = case if isinstance(case, Given) else case.given
     arguments = given.kwargs if isinstance(case, Given) else case.arguments
     messages = MESSAGES if isinstance(case, Given) else case.messages
-    shown = "".join(f", {name}={_literal(value)}" for name, value in arguments.items())
     lines = [
-        f"    gateway.play(provider={contract!r}, strict=False)",
+        f"gateway.play(provider={contract!r}, strict=False)",
         _made(attribute, model, given.constructor),
+        f"messages = {messages!r}",
     ]
+    ask = _call(given, "messages", arguments)
     if found.property.id == "property/not-a-number":
-        call = f"backend.{given.method}({messages!r}{shown})"
-        ask = f"[piece async for piece in {call}]" if given.method == "stream" else f"await {call}"
-        return [
-            *lines,
-            "    with pytest.raises(Exception):",
-            f"        {ask}",
-            "    assert len(gateway.journal) == 0",
-        ]
-    if given.method == "stream":
-        lines += [f"    async for _ in backend.stream({messages!r}{shown}):", "        pass"]
-    else:
-        lines.append(f"    await backend.complete({messages!r}{shown})")
-    lines.append("    body = gateway.journal[-1].request.json()")
-    wanted = {**given.constructor, **{name: value for name, value in given.call.items() if value is not None}}
-    lines += [
-        f"    assert body[{name!r}] == {value!r}" for name, value in wanted.items() if value is not None
-    ]
+        play, make, say = lines
+        refused = ["with pytest.raises(Exception):", f"    {make}", f"    {ask}"]
+        return [play, say, *refused, "assert len(gateway.journal) == 0"]
+    if found.property.id == "property/arguments-untouched":
+        return [*lines, "before = copy.deepcopy(messages)", ask, "assert messages == before"]
+    lines += [ask, "body = gateway.journal[-1].request.json()"]
     if found.property.id == "property/body-accepted":
-        lines.append(f"    assert Contract.load({contract!r}).violations(body) == []")
-    return lines
+        return [*lines, f"assert Contract.load({contract!r}).violations(body) == []"]
+    called = {name: value for name, value in given.call.items() if value is not None}
+    wanted = {**{name: value for name, value in given.constructor.items() if value is not None}, **called}
+    return lines + [
+        f"assert body{_place(contract, name)} == {_literal(value)}" for name, value in wanted.items()
+    ]
+
+
+def _place(contract: str, name: str) -> str:
+    """Where a parameter stands in a body, as subscripts."""
+    provider = Contract.load(contract)
+    where = place(provider, next(iter(named_by(provider, name)), name)) or (name,)
+    return "".join(f"[{key!r}]" for key in where)
+
+
+def _sequence_test(case: Sequence, attribute: str, model: str, contract: str) -> list[str]:
+    first, between = (_call(one, repr(MESSAGES), one.kwargs) for one in (case.first, case.between))
+    return [
+        f"gateway.play(provider={contract!r}, strict=False)",
+        _made(attribute, model, case.first.constructor),
+        first,
+        between,
+        first,
+        "before, _, after = [one.request.body for one in gateway.journal]",
+        "assert after == before",
+    ]
 
 
 def _literal(value: Any) -> str:
     """A value as Python source: `repr` gives names that are not there for what is no finite number."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_literal(item)}" for key, item in value.items()) + "}"
     return f"float({str(value)!r})" if isinstance(value, float) and not math.isfinite(value) else repr(value)
