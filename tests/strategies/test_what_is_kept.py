@@ -19,8 +19,8 @@ from onpaper.contract import Contract
 from onpaper.exchange import Request
 from onpaper.gateway import Gateway, faults
 from onpaper.mock import Mock, Say
+from onpaper.strategies.calls import Call, Given, Sequence
 from onpaper.strategies.on_replies import Cut, Faulty
-from onpaper.strategies.on_requests import Call, Given, Sequence
 from onpaper.strategies.replies import spoken
 from onpaper.strategies.search import Counterexample
 from onpaper.strategies.written import as_mock, as_test

@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from onpaper.exchange import Exchange, Request
 from onpaper.mock import Say
 from onpaper.script import Script
-from onpaper.strategies.on_requests import SOURCE, givens
+from onpaper.strategies.calls import givens
+from onpaper.strategies.on_requests import SOURCE
 from onpaper.strategies.properties import Property, enter
 from onpaper.strategies.subject import METHODS, NotMade, Subject, close
 from onpaper.suite.run import Run

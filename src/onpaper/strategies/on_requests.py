@@ -5,99 +5,31 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
 
-from onpaper.strategies.accepted import Accepted
-from onpaper.strategies.conversation import messages, tools
-from onpaper.strategies.drawing import kept, some_of
+from onpaper.strategies.calls import (
+    WHOLE,
+    Call,
+    Given,
+    Sequence,
+    calls,
+    givens,
+    has_constructor,
+    has_parameters,
+    replying,
+    sequences,
+    taken,
+)
 from onpaper.strategies.properties import holds_for
-from onpaper.strategies.sampling import body_with, named_by, place, sampling, schema_of
-from onpaper.strategies.shown import Shown
-from onpaper.strategies.subject import BY_CALL, MESSAGES, METHODS, SAMPLED, Kwargs, Subject
+from onpaper.strategies.sampling import body_with, named_by, place, sampling
+from onpaper.strategies.subject import SAMPLED, Subject
 from onpaper.suite.run import Run
 from onpaper.suite.verdict import Broken
 
 SOURCE = "https://github.com/fluxions-ai/vui/pull/18"
-WHOLE = ("top_k", "max_tokens")
-"""Parameters that the interface takes as whole numbers, whatever the provider takes."""
 ABSENT = object()
-
-
-@dataclass(frozen=True)
-class Given(Shown):
-    """Parameters of one call: what the constructor was given, and what the call was."""
-
-    method: str
-    constructor: Kwargs = field(default_factory=dict)
-    call: Kwargs = field(default_factory=dict)
-
-    @property
-    def sampling(self) -> Kwargs:
-        """What the constructor is given, as a copy that may be kept or changed."""
-        return copy.deepcopy(self.constructor)
-
-    @property
-    def kwargs(self) -> Kwargs:
-        """What the call is given, as a copy that may be kept or changed."""
-        return copy.deepcopy(self.call)
-
-    def __repr__(self) -> str:
-        made = f"sampling={self.constructor!r}" if self.constructor else ""
-        given = "".join(f", {name}={value!r}" for name, value in self.call.items())
-        return f"Backend({made}).{self.method}(messages{given})"
-
-
-# ---- what may be given ---------------------------------------------------------------------------------------------
-
-
-def values_of(subject: Subject, name: str) -> st.SearchStrategy[Any]:
-    """What a caller may give for a parameter of the interface; for one that the contract does not take, any number."""
-    names = named_by(subject.contract, name)
-    if not names:
-        return st.integers(1, 100)
-    schema = schema_of(subject.contract, names[0])
-    if name in WHOLE:
-        schema = {"allOf": [schema, {"type": "integer"}]}
-    values = Accepted(subject.contract.schema["$defs"]).of(schema, name)
-    return values.filter(lambda value: value != []) if name == "stop" else values
-
-
-def taken(subject: Subject, name: str) -> bool:
-    """Whether the contract takes a parameter of the interface, under any name."""
-    return bool(named_by(subject.contract, name))
-
-
-def givens(subject: Subject, *, accepted: bool = False) -> st.SearchStrategy[Given]:
-    """Calls with any parameters of the interface; with `accepted` only those that the contract takes."""
-    values = {name: values_of(subject, name) for name in (*SAMPLED, *BY_CALL)}
-
-    def some(names: list[str]) -> st.SearchStrategy[Kwargs]:
-        fit = [name for name in names if taken(subject, name) or (not accepted and name in SAMPLED)]
-        return some_of({name: values[name] for name in fit}, most=3)
-
-    constructor = some(subject.sampled)
-    return st.one_of(
-        [
-            st.builds(Given, st.just(one), constructor, some(subject.parameters(one)))
-            for one in _methods(subject)
-        ]
-    )
-
-
-def _methods(subject: Subject) -> list[str]:
-    return [method for method in METHODS if subject.has(method)]
-
-
-def _has_parameters(subject: Subject) -> str:
-    has = any(subject.parameters(method) for method in METHODS)
-    return "" if has else "neither stream() nor complete() takes a parameter of the interface"
-
-
-def _has_constructor(subject: Subject) -> str:
-    return "" if subject.configurable else "the constructor takes no `sampling`"
 
 
 # ---- what was sent -------------------------------------------------------------------------------------------------
@@ -151,7 +83,7 @@ def refused(run: Run) -> bool:
     givens,
     name="property/precedence",
     source=SOURCE,
-    applies=_has_parameters,
+    applies=has_parameters,
     examples=75,
 )
 async def precedence(subject: Subject, case: Given) -> None:
@@ -196,7 +128,7 @@ def _zeros(draw: st.DrawFn, subject: Subject) -> Given:
 
 def _zero_places(subject: Subject) -> Iterator[tuple[str, str, str, Any]]:
     """Where zeros and empty texts may be given, as far as the contract takes them."""
-    for method in _methods(subject):
+    for method in replying(subject):
         for name in subject.parameters(method):
             for zero in ("",) if name == "stop" else (0,) if name in WHOLE else (0, 0.0):
                 names = named_by(subject.contract, name)
@@ -248,7 +180,7 @@ def _with_none(subject: Subject) -> st.SearchStrategy[Given]:
     _with_none,
     name="property/none-not-sent",
     source="https://github.com/ztjhz/BetterChatGPT/issues/248",
-    applies=_has_parameters,
+    applies=has_parameters,
 )
 async def none_not_sent(subject: Subject, case: Given) -> None:
     """None means not given: no null is sent, and what else was given holds.
@@ -284,10 +216,10 @@ def _nulls(value: Any, path: str) -> Iterator[str]:
 
 def _anything(subject: Subject) -> st.SearchStrategy[Given]:
     params = sampling(subject.contract).filter(bool)
-    return st.builds(Given, st.sampled_from(_methods(subject)), params)
+    return st.builds(Given, st.sampled_from(replying(subject)), params)
 
 
-@holds_for(_anything, name="property/nothing-dropped", source=SOURCE, applies=_has_constructor)
+@holds_for(_anything, name="property/nothing-dropped", source=SOURCE, applies=has_constructor)
 async def nothing_dropped(subject: Subject, case: Given) -> None:
     """Whatever the constructor's `sampling` names is sent, or refused with an error, never dropped in silence.
 
@@ -304,7 +236,7 @@ async def nothing_dropped(subject: Subject, case: Given) -> None:
 
 @st.composite
 def _not_numbers(draw: st.DrawFn, subject: Subject) -> Given:
-    method = draw(st.sampled_from(_methods(subject)))
+    method = draw(st.sampled_from(replying(subject)))
     value = draw(st.sampled_from((math.nan, math.inf, -math.inf)))
     names = [name for name in subject.parameters(method) if name != "stop"]
     name = draw(st.sampled_from(names))
@@ -317,7 +249,7 @@ def _not_numbers(draw: st.DrawFn, subject: Subject) -> Given:
     _not_numbers,
     name="property/not-a-number",
     source="https://www.rfc-editor.org/rfc/rfc8259#section-6",
-    applies=_has_parameters,
+    applies=has_parameters,
     examples=25,
 )
 async def not_a_number(subject: Subject, case: Given) -> None:
@@ -335,23 +267,7 @@ async def not_a_number(subject: Subject, case: Given) -> None:
         raise Broken(f"{name}={value!r} was neither refused nor sent")
 
 
-@dataclass(frozen=True)
-class Sequence(Shown):
-    """A call, another one, and the first again, on one backend."""
-
-    first: Given
-    between: Given
-
-    def __repr__(self) -> str:
-        return f"{self.first!r}, then {self.between!r}, then the first again"
-
-
-def _sequences(subject: Subject) -> st.SearchStrategy[Sequence]:
-    given = givens(subject, accepted=True)
-    return st.builds(Sequence, given, given.map(lambda one: Given(one.method, {}, one.call)))
-
-
-@holds_for(_sequences, name="property/same-body", source=SOURCE, applies=_has_parameters)
+@holds_for(sequences, name="property/same-body", source=SOURCE, applies=has_parameters)
 async def same_body(subject: Subject, case: Sequence) -> None:
     """The same arguments give the same body, whatever was called in between.
 
@@ -372,68 +288,7 @@ async def same_body(subject: Subject, case: Sequence) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Call(Shown):
-    """A whole call: parameters, conversation, tools."""
-
-    given: Given
-    messages: list[dict[str, Any]]
-    tools: list[dict[str, Any]] | None = None
-
-    def __repr__(self) -> str:
-        messages = "" if self.messages == MESSAGES else f" with messages = {self.messages!r}"
-        tools = f" with tools = {self.tools!r}" if self.tools else ""
-        return f"{self.given!r}{messages}{tools}"
-
-    @property
-    def arguments(self) -> Kwargs:
-        """The keyword arguments of the call, as copies that may be kept or changed."""
-        return {**self.given.kwargs, **({} if self.tools is None else {"tools": copy.deepcopy(self.tools)})}
-
-
-def _calls(subject: Subject) -> st.SearchStrategy[Call]:
-    given, history = givens(subject, accepted=True), conversations(subject)
-    tooled = (
-        "tools" in subject.contract.keys and subject.has("complete") and subject.takes("complete", "tools")
-    )
-    offered = st.none() | _accepted_tools(subject)
-
-    @st.composite
-    def call(draw: st.DrawFn) -> Call:
-        one = draw(given)
-        return Call(one, draw(history), draw(offered) if tooled and one.method == "complete" else None)
-
-    return call()
-
-
-def conversations(subject: Subject) -> st.SearchStrategy[list[dict[str, Any]]]:
-    """Conversations that the contract takes once a tool call's arguments have the form that it wants."""
-    as_objects = subject.contract.get("reply.arguments") == "object"
-
-    def judge(history: list[dict[str, Any]]) -> Any:
-        body = body_with(subject.contract, {}) | {"messages": _in_form(history, as_objects)}
-        return None if subject.contract.violations(body) else history
-
-    return st.builds(copy.deepcopy, st.just(MESSAGES)) | kept(messages(objects=True), judge)
-
-
-def _in_form(history: list[dict[str, Any]], objects: bool) -> list[dict[str, Any]]:
-    changed = copy.deepcopy(history)
-    for message in changed:
-        for call in message.get("tool_calls", ()):
-            call["function"]["arguments"] = {} if objects else "{}"
-    return changed
-
-
-def _accepted_tools(subject: Subject) -> st.SearchStrategy[list[dict[str, Any]]]:
-    def judge(offered: list[dict[str, Any]]) -> Any:
-        body = body_with(subject.contract, {}) | {"tools": offered}
-        return None if subject.contract.violations(body) else offered
-
-    return kept(tools(), judge)
-
-
-@holds_for(_calls, name="property/arguments-untouched", source=SOURCE)
+@holds_for(calls, name="property/arguments-untouched", source=SOURCE)
 async def arguments_untouched(subject: Subject, case: Call) -> None:
     """A call leaves the caller's messages, tools, stops and sampling as they were.
 
@@ -451,7 +306,7 @@ async def arguments_untouched(subject: Subject, case: Call) -> None:
             raise Broken(f"the call changed {name} of its caller from {before!r} to {after!r}")
 
 
-@holds_for(_calls, name="property/body-accepted", source=SOURCE, examples=60)
+@holds_for(calls, name="property/body-accepted", source=SOURCE, examples=60)
 async def body_accepted(subject: Subject, case: Call) -> None:
     """Every body is one that the contract's schema takes, and the provider, played strictly, answers it.
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from onpaper.contract import Contract
 from onpaper.script import Script
+from onpaper.strategies.calls import Call, Given, Sequence
 from onpaper.strategies.on_replies import Cut, Faulty
-from onpaper.strategies.on_requests import Call, Given, Sequence
 from onpaper.strategies.sampling import named_by, place
 from onpaper.strategies.search import Counterexample
 from onpaper.strategies.subject import MESSAGES

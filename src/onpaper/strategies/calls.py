@@ -1,0 +1,172 @@
+"""Calls of a backend: parameters, conversations and tools, as far as its contract takes them."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+
+from onpaper.strategies.accepted import Accepted
+from onpaper.strategies.conversation import messages, tools
+from onpaper.strategies.drawing import kept, some_of
+from onpaper.strategies.sampling import body_with, named_by, schema_of
+from onpaper.strategies.shown import Shown
+from onpaper.strategies.subject import BY_CALL, MESSAGES, METHODS, SAMPLED, Kwargs, Subject
+
+WHOLE = ("top_k", "max_tokens")
+"""Parameters that the interface takes as whole numbers, whatever the provider takes."""
+
+
+@dataclass(frozen=True)
+class Given(Shown):
+    """Parameters of one call: what the constructor was given, and what the call was."""
+
+    method: str
+    constructor: Kwargs = field(default_factory=dict)
+    call: Kwargs = field(default_factory=dict)
+
+    @property
+    def sampling(self) -> Kwargs:
+        """What the constructor is given, as a copy that may be kept or changed."""
+        return copy.deepcopy(self.constructor)
+
+    @property
+    def kwargs(self) -> Kwargs:
+        """What the call is given, as a copy that may be kept or changed."""
+        return copy.deepcopy(self.call)
+
+    def __repr__(self) -> str:
+        made = f"sampling={self.constructor!r}" if self.constructor else ""
+        given = "".join(f", {name}={value!r}" for name, value in self.call.items())
+        return f"Backend({made}).{self.method}(messages{given})"
+
+
+def values_of(subject: Subject, name: str) -> st.SearchStrategy[Any]:
+    """What a caller may give for a parameter of the interface; for one that the contract does not take, any number."""
+    names = named_by(subject.contract, name)
+    if not names:
+        return st.integers(1, 100)
+    schema = schema_of(subject.contract, names[0])
+    if name in WHOLE:
+        schema = {"allOf": [schema, {"type": "integer"}]}
+    values = Accepted(subject.contract.schema["$defs"]).of(schema, name)
+    return values.filter(lambda value: value != []) if name == "stop" else values
+
+
+def taken(subject: Subject, name: str) -> bool:
+    """Whether the contract takes a parameter of the interface, under any name."""
+    return bool(named_by(subject.contract, name))
+
+
+def givens(subject: Subject, *, accepted: bool = False) -> st.SearchStrategy[Given]:
+    """Calls with any parameters of the interface; with `accepted` only those that the contract takes."""
+    values = {name: values_of(subject, name) for name in (*SAMPLED, *BY_CALL)}
+
+    def some(names: list[str]) -> st.SearchStrategy[Kwargs]:
+        fit = [name for name in names if taken(subject, name) or (not accepted and name in SAMPLED)]
+        return some_of({name: values[name] for name in fit}, most=3)
+
+    constructor = some(subject.sampled)
+    return st.one_of(
+        [
+            st.builds(Given, st.just(one), constructor, some(subject.parameters(one)))
+            for one in replying(subject)
+        ]
+    )
+
+
+def replying(subject: Subject) -> list[str]:
+    """The methods that get a reply, as far as the backend has them."""
+    return [method for method in METHODS if subject.has(method)]
+
+
+def has_parameters(subject: Subject) -> str:
+    """Why there are no parameters to judge, or nothing."""
+    has = any(subject.parameters(method) for method in METHODS)
+    return "" if has else "neither stream() nor complete() takes a parameter of the interface"
+
+
+def has_constructor(subject: Subject) -> str:
+    """Why there is no constructor to judge, or nothing."""
+    return "" if subject.configurable else "the constructor takes no `sampling`"
+
+
+@dataclass(frozen=True)
+class Sequence(Shown):
+    """A call, another one, and the first again, on one backend."""
+
+    first: Given
+    between: Given
+
+    def __repr__(self) -> str:
+        return f"{self.first!r}, then {self.between!r}, then the first again"
+
+
+def sequences(subject: Subject) -> st.SearchStrategy[Sequence]:
+    """Two calls with parameters that the contract takes; the backend is made for the first."""
+    given = givens(subject, accepted=True)
+    return st.builds(Sequence, given, given.map(lambda one: Given(one.method, {}, one.call)))
+
+
+@dataclass(frozen=True)
+class Call(Shown):
+    """A whole call: parameters, conversation, tools."""
+
+    given: Given
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] | None = None
+
+    def __repr__(self) -> str:
+        messages = "" if self.messages == MESSAGES else f" with messages = {self.messages!r}"
+        tools = f" with tools = {self.tools!r}" if self.tools else ""
+        return f"{self.given!r}{messages}{tools}"
+
+    @property
+    def arguments(self) -> Kwargs:
+        """The keyword arguments of the call, as copies that may be kept or changed."""
+        return {**self.given.kwargs, **({} if self.tools is None else {"tools": copy.deepcopy(self.tools)})}
+
+
+def calls(subject: Subject) -> st.SearchStrategy[Call]:
+    """Whole calls that the contract takes."""
+    given, history = givens(subject, accepted=True), conversations(subject)
+    tooled = (
+        "tools" in subject.contract.keys and subject.has("complete") and subject.takes("complete", "tools")
+    )
+    offered = st.none() | _accepted_tools(subject)
+
+    @st.composite
+    def call(draw: st.DrawFn) -> Call:
+        one = draw(given)
+        return Call(one, draw(history), draw(offered) if tooled and one.method == "complete" else None)
+
+    return call()
+
+
+def conversations(subject: Subject) -> st.SearchStrategy[list[dict[str, Any]]]:
+    """Conversations that the contract takes once a tool call's arguments have the form that it wants."""
+    as_objects = subject.contract.get("reply.arguments") == "object"
+
+    def judge(history: list[dict[str, Any]]) -> Any:
+        body = body_with(subject.contract, {}) | {"messages": _in_form(history, as_objects)}
+        return None if subject.contract.violations(body) else history
+
+    return st.builds(copy.deepcopy, st.just(MESSAGES)) | kept(messages(objects=True), judge)
+
+
+def _in_form(history: list[dict[str, Any]], objects: bool) -> list[dict[str, Any]]:
+    changed = copy.deepcopy(history)
+    for message in changed:
+        for call in message.get("toolcalls", ()):
+            call["function"]["arguments"] = {} if objects else "{}"
+    return changed
+
+
+def _accepted_tools(subject: Subject) -> st.SearchStrategy[list[dict[str, Any]]]:
+    def judge(offered: list[dict[str, Any]]) -> Any:
+        body = body_with(subject.contract, {}) | {"tools": offered}
+        return None if subject.contract.violations(body) else offered
+
+    return kept(tools(), judge)
