@@ -184,11 +184,7 @@ async def stays_open(stage: Stage, play: Play) -> None:
     def hanging(request: Request) -> Script:
         return _silent_after(answer(request))
 
-    run = await stage.drive("stream()", streaming(), hanging, patience=3.0)
-    run.must_not_raise()
-    took = run.marks["end"] - run.marks["start"]
-    if took > 2.0:
-        raise Broken(f"the call took {took:.1f} s; the server sent [DONE] at once")
+    run = await stage.drive("stream()", streaming(), hanging, patience=2.0)
     run.must_say()
 
 
@@ -234,6 +230,8 @@ async def connection_lost(stage: Stage, play: Play) -> None:
     whole = "Hello, world!"
     if not whole.startswith(said):
         raise Broken(f"before the connection was lost {said!r} came out; the server had begun {whole!r}", run.wire)
+    if not said and play.name == "connection-cut":  # a reset may take what had arrived with it
+        raise Broken("nothing came out of what had arrived before the connection was lost", run.wire)
 
 
 # ---- errors inside a 200 ------------------------------------------------------------------------------------------
@@ -387,10 +385,14 @@ async def finish_reason(stage: Stage, play: Play) -> None:
         raise Broken(f"stats['done_reason'] is {given!r}; the server said {run.reading.finish!r}", run.wire)
 
 
+CALLING = ("tool_calls", "tool_call", "function_call")
+"""Finish reasons that say that a tool was called."""
+
+
 def _signalled(run: Run) -> None:
     stats = run.stats or {}
     wanted = run.reading
-    if wanted.tool_calls and not stats.get("tool_calls") and stats.get("done_reason") not in ("tool_calls", wanted.finish) :
+    if wanted.tool_calls and not stats.get("tool_calls") and stats.get("done_reason") not in CALLING:
         raise Broken(f"the reply was a tool call, and {run.operation} gave {run.given}, stats {stats}", run.wire)
 
 
@@ -403,7 +405,7 @@ async def tool_calls_signalled(stage: Stage, play: Play) -> None:
     if run.error is not None:
         return
     stats = run.stats or {}
-    if not stats.get("tool_calls") and stats.get("done_reason") not in ("tool_calls", "tool_call", "function_call"):
+    if not stats.get("tool_calls") and stats.get("done_reason") not in CALLING:
         raise Broken(f"the reply was a tool call, and {run.operation} gave {run.given}, stats {stats}", run.wire)
 
 
