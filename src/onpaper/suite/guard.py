@@ -1,7 +1,7 @@
 """While a backend is driven it may not leave the loopback, and finds no key or proxy that is not ours.
 
-A subject that ignores `base_url` must not bill anyone. Python's own sockets announce each connection and each name
-look-up to audit hooks (PEP 578), and a hook may refuse; that covers every client written on them.
+A subject that ignores `base_url` must not bill anyone. Python's own sockets announce each connection and each
+name look-up to audit hooks (PEP 578), and a hook may refuse; that covers every client written on them.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ import os
 import re
 import ssl
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-FOREIGN = re.compile(r".*_API_KEY\Z|.*_API_BASE\Z|.*_BASE_URL\Z|(https?|all|no|ftp)_proxy\Z|NETRC\Z", re.IGNORECASE)
+FOREIGN = re.compile(
+    r".*_API_KEY\Z|.*_API_BASE\Z|.*_BASE_URL\Z|(https?|all|no|ftp|ws|wss)_proxy\Z|NETRC\Z", re.IGNORECASE
+)
 _LOCAL_NAMES = {"localhost", "", "ip6-localhost"}
-
-_active = threading.Event()
-_installed = False
-_attempts: list[str] = []
+_CONNECTS = ("socket.connect", "socket.sendto", "socket.sendmsg")
+_LOOKS_UP = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 
 
 class LeftTheLoopback(ConnectionRefusedError):
@@ -37,24 +36,48 @@ def is_local(host: Any) -> bool:
     if text in _LOCAL_NAMES or text.endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(text).is_loopback
+        return ipaddress.ip_address(text.removeprefix("::ffff:")).is_loopback
     except ValueError:
         return False
 
 
+class _Guard:
+    """What one `guarded` changed, and who was there before it."""
+
+    def __init__(self, outer: _Guard | None) -> None:
+        self.outer = outer
+        self.tried: list[str] = []
+        self.environment = dict(os.environ)
+        self.load = ssl.SSLContext.load_verify_locations
+
+    def restore(self) -> None:
+        ssl.SSLContext.load_verify_locations = self.load  # type: ignore[method-assign]
+        for name in set(os.environ) - set(self.environment):
+            del os.environ[name]
+        for name, value in self.environment.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
+
+
+_now: _Guard | None = None
+_installed = False
+
+
 def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if not _active.is_set():
+    guard = _now
+    if guard is None:
         return
-    if event == "socket.connect" or event == "socket.sendto":
+    if event in _CONNECTS:
         address = args[1]
         host = address[0] if isinstance(address, tuple) else None  # a Unix socket is local
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
+    elif event in _LOOKS_UP:
         host = args[0][0] if isinstance(args[0], tuple) else args[0]
     else:
         return
     if not is_local(host):
-        _attempts.append(str(host))
-        raise LeftTheLoopback(f"onpaper refuses connections that leave the loopback: {host}")
+        shown = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+        guard.tried.append(shown)
+        raise LeftTheLoopback(f"onpaper refuses connections that leave the loopback: {shown}")
 
 
 def _skip_certificates(*_: Any, **__: Any) -> None:
@@ -63,16 +86,17 @@ def _skip_certificates(*_: Any, **__: Any) -> None:
 
 @contextlib.contextmanager
 def guarded(env: Mapping[str, str | None]) -> Iterator[list[str]]:
-    """Guard what runs inside; yields the hosts that were asked for and refused.
+    """Guard what runs inside; yields the hosts that were asked for and refused so far.
 
-    `env` are variables to set (None: to unset). Foreign keys, base URLs and proxies are unset.
+    `env` are variables to set (None: to unset). Foreign keys, base URLs and proxies are unset. Guards may be
+    nested. One that was left open by a subject that blocks its thread, and ends after another has begun,
+    restores nothing any more: see `leave_behind`.
     """
-    global _installed
+    global _now, _installed
     if not _installed:
         sys.addaudithook(_hook)
         _installed = True
-    saved = dict(os.environ)
-    load = ssl.SSLContext.load_verify_locations
+    guard = _Guard(_now)
     for name in [name for name in os.environ if FOREIGN.match(name)]:
         del os.environ[name]
     for name, value in env.items():
@@ -80,18 +104,28 @@ def guarded(env: Mapping[str, str | None]) -> Iterator[list[str]]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    start = len(_attempts)
-    tried: list[str] = []
     ssl.SSLContext.load_verify_locations = _skip_certificates  # type: ignore[method-assign]
-    _active.set()
+    _now = guard
     try:
-        yield tried
+        yield guard.tried
     finally:
-        _active.clear()
-        ssl.SSLContext.load_verify_locations = load  # type: ignore[method-assign]
-        tried.extend(_attempts[start:])
-        for name in set(os.environ) - set(saved):
-            del os.environ[name]
-        for name, value in saved.items():
-            if os.environ.get(name) != value:
-                os.environ[name] = value
+        if _now is guard:
+            guard.restore()
+            _now = guard.outer
+
+
+def leave_behind(depth: int) -> None:
+    """End the guards above that depth in place of a thread that will not come back to do it."""
+    global _now
+    while depth_of_guards() > depth:
+        assert _now is not None
+        _now.restore()
+        _now = _now.outer
+
+
+def depth_of_guards() -> int:
+    """How many guards are open."""
+    depth, guard = 0, _now
+    while guard is not None:
+        depth, guard = depth + 1, guard.outer
+    return depth
