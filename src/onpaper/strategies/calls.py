@@ -159,7 +159,7 @@ def conversations(subject: Subject) -> st.SearchStrategy[list[dict[str, Any]]]:
 def _in_form(history: list[dict[str, Any]], objects: bool) -> list[dict[str, Any]]:
     changed = copy.deepcopy(history)
     for message in changed:
-        for call in message.get("toolcalls", ()):
+        for call in message.get("tool_calls", ()):
             call["function"]["arguments"] = {} if objects else "{}"
     return changed
 

@@ -23,60 +23,13 @@ from onpaper.strategies.calls import (
     taken,
 )
 from onpaper.strategies.properties import holds_for
-from onpaper.strategies.sampling import body_with, named_by, place, sampling
+from onpaper.strategies.sampling import body_with, named_by, sampling
+from onpaper.strategies.sent import must_carry, refused, same, sent
 from onpaper.strategies.subject import SAMPLED, Subject
 from onpaper.suite.run import Run
 from onpaper.suite.verdict import Broken
 
 SOURCE = "https://github.com/fluxions-ai/vui/pull/18"
-ABSENT = object()
-
-
-# ---- what was sent -------------------------------------------------------------------------------------------------
-
-
-def sent(subject: Subject, body: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Each name under which a parameter stands in a body, with its value."""
-    found = {}
-    for one in {name, *named_by(subject.contract, name)}:
-        value: Any = body
-        for key in place(subject.contract, one) or (one,):
-            value = value.get(key, ABSENT) if isinstance(value, Mapping) else ABSENT
-        if value is not ABSENT:
-            found[one] = value
-    return found
-
-
-def same(given: Any, found: Any) -> bool:
-    """Whether two values are the same in JSON: 1 is 1.0, but neither is true nor "1"; a stop is a list of one."""
-    if isinstance(given, bool) or isinstance(found, bool):
-        return given is found
-    if isinstance(given, str) and isinstance(found, list):
-        return [given] == found
-    if isinstance(given, (int, float)) != isinstance(found, (int, float)):
-        return False
-    return bool(given == found)
-
-
-def must_carry(subject: Subject, run: Run, name: str, value: Any, whence: str) -> None:
-    """Demand that the body of a run has a parameter with that value, once."""
-    found = sent(subject, run.body, name)
-    wire = run.chats[0].request.body
-    if not found:
-        raise Broken(f"{name}: {whence} {value!r}, and the body has none", wire, "request body")
-    if len(found) > 1:
-        raise Broken(f"{name} is sent twice, as {' and '.join(sorted(found))}", wire, "request body")
-    ((said, one),) = found.items()
-    if not same(value, one):
-        raise Broken(f"{name}: {whence} {value!r}, and the body says {one!r} ({said})", wire, "request body")
-
-
-def refused(run: Run) -> bool:
-    """Whether a call was refused by the client itself, before anything was sent."""
-    return run.error is not None and not run.chats
-
-
-# ---- the properties ------------------------------------------------------------------------------------------------
 
 
 @holds_for(
