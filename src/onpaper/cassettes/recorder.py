@@ -104,7 +104,7 @@ async def record_case(endpoint: Endpoint, case: Case, keep_refusals: bool = Fals
     provenance = replace(
         given,
         case=case.name,
-        recorder=f"onpaper {_version()}",
+        recorder=recorder_name(),
         recorded=datetime.datetime.now(datetime.UTC).date().isoformat(),
         model=given.model or endpoint.model,
         host_class="loopback" if is_loopback(url) else "cloud",
@@ -168,6 +168,11 @@ def _note(case: Case, provoked: bool, status: int) -> str:
 def _beginning(exchange: Exchange) -> str:
     body = exchange.reply.body if exchange.reply else b""
     return " ".join(body[:300].decode("utf-8", "replace").split()) or "an empty body"
+
+
+def recorder_name() -> str:
+    """This recorder and its version, as a cassette names it."""
+    return f"onpaper {_version()}"
 
 
 def _version() -> str:
