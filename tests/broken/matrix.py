@@ -102,7 +102,7 @@ def _correct_row(contract: str) -> Row:
 
 def _judged(subject: table.Subject) -> Row:
     """Judge a backend by everything; a clause that is broken in one case is not asked again."""
-    logging.disable(logging.WARNING)
+    logging.getLogger().addHandler(logging.NullHandler())
     warnings.simplefilter("ignore")
     found: dict[str, None] = {}
     with Judge(patience=0.5, attempts=ATTEMPTS if not subject.aims else 1) as judge:

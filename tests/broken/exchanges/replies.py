@@ -277,3 +277,9 @@ def model_list_without_ids() -> Exchange:
 def model_list_without_names() -> Exchange:
     """An entry without a name."""
     return listed({"models": [{}]}, "/api/tags")
+
+
+@breaks("server/reply-shape", "the reply is no JSON object")
+def reply_in_a_list() -> Exchange:
+    """A completion in a list."""
+    return whole([completion()])

@@ -6,12 +6,12 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, ClassVar
 
 import httpx
 
-from ..correct import Correct
+from ..correct import Correct, CorrectLocal
 from ..reply import Failed
 from ..table import breaks
 
@@ -215,3 +215,41 @@ class KeepsTheFirstKey(Correct):
     def key_of(self, value: str | None) -> str:
         type(self).first = self.first or super().key_of(value)
         return self.first
+
+
+@breaks("auth/absent-without-key", "Illegal header value b'Bearer '")
+class NeedsAKeyOfALocalServer(CorrectLocal):
+    """Fails without a key where the server wants none."""
+
+    def headers(self, method: str) -> dict[str, str]:
+        return super().headers(method) | {"Authorization": f"Bearer {self.key}"}
+
+
+@breaks("auth/absent-without-key", "stream() sent no request")
+class SaysNothingWithoutAKey(Correct):
+    """Gives an empty reply where it has no key."""
+
+    async def stream(self, messages: Any, **options: Any) -> AsyncIterator[str]:
+        if self.key:
+            async with aclosing(super().stream(messages, **options)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    yield piece
+
+
+@breaks("auth/key-is-stripped", "the key went out as ['Bearer __<key>_']")
+class ReplacesBlanksInTheKey(Correct):
+    """Writes the blanks around a key as something that a header can carry."""
+
+    def key_of(self, value: str | None) -> str:
+        return super().key_of((value or "").replace(" ", "_"))
+
+
+@breaks("auth/control-characters", "was neither refused nor sent")
+class IgnoresAnOddKey(Correct):
+    """Goes on without a key when the key is odd."""
+
+    def key_of(self, value: str | None) -> str:
+        try:
+            return super().key_of(value)
+        except ValueError:
+            return ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from ..correct import Correct
@@ -69,3 +70,15 @@ class HidesARefusal(Correct):
     def report(self, reply: Reply, stats: Any) -> dict[str, Any]:
         reply.refusal = ""
         return super().report(reply, stats)
+
+
+@breaks("stream/recorded", "the reply was a tool call, and stream() gave")
+class HidesCallsAndSaysStop(Correct):
+    """Reports neither the tool calls of a stream nor a finish reason that speaks of them."""
+
+    async def stream(self, messages: Any, *, stats: Any = None, **options: Any) -> AsyncIterator[str]:
+        async with aclosing(super().stream(messages, stats=stats, **options)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                yield piece
+        if stats and stats.pop("tool_calls"):
+            stats["done_reason"] = "stop"

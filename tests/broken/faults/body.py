@@ -6,7 +6,7 @@ import json
 import unicodedata
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -169,7 +169,7 @@ class WritesAKeyTwice(Correct):
 
 @breaks("body/nan", "temperature=nan was sent")
 @breaks("property/not-a-number", "was sent")
-class SendsNaN(Correct):
+class SendsNotANumber(Correct):
     """Writes NaN, which is not JSON, as Python's json does unless told otherwise."""
 
     def checked(self, sampling: Any) -> dict[str, Any]:
@@ -237,3 +237,24 @@ class ForgetsTheEnvironment(Correct):
 
     def __init__(self, model: str, base_url: str | None = None, **options: Any) -> None:
         super().__init__(model, base_url or "http://127.0.0.1:9", **options)
+
+
+@breaks("body/nan", "temperature=nan was neither sent nor refused")
+class SaysNothingToNotANumber(Correct):
+    """Gives an empty reply to a call that it cannot send."""
+
+    async def stream(self, messages: Any, **options: Any) -> AsyncIterator[str]:
+        try:
+            async with aclosing(super().stream(messages, **options)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    yield piece
+        except ValueError:
+            return
+
+
+@breaks("tools/history", "the tool call of the history did not go out")
+class DropsToolCallsFromTheHistory(Correct):
+    """Sends of the history what is text."""
+
+    def history(self, messages: Any) -> list[Any]:
+        return [{key: value for key, value in one.items() if key != "tool_calls"} for one in messages]

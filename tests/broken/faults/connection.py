@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -263,3 +263,50 @@ class TakesKeepAlivesForProgress(Correct):
 
     async def read(self, pieces: AsyncIterator[bytes], last: float, reply: Reply) -> bytes:
         return await super().read(pieces, time.monotonic(), reply)
+
+
+@breaks("connection/abandoned", "after 30 abandoned streams stream() gave ['']")
+class SaysNothingWithoutAConnection(KeepsAbandonedReplies):
+    """Holds on to abandoned replies, and gives an empty reply when no connection is left."""
+
+    def fail(self, error: Failed) -> None:
+        return None
+
+
+@breaks("errors/releases-connection", "after 30 refused calls stream() gave []")
+class SaysNothingAfterRefusals(KeepsRefusedReplies):
+    """Holds on to refused replies, and gives an empty reply when no connection is left."""
+
+    def fail(self, error: Failed) -> None:
+        if error.status:
+            raise error
+
+
+@breaks("connection/stale", "after the server closed the idle connection stream() gave ['']")
+class SaysNothingOnADeadConnection(NeverLooksAtAPooledConnection):
+    """Uses a connection that the server has closed, and gives an empty reply."""
+
+    def fail(self, error: Failed) -> None:
+        return None
+
+
+@breaks("connection/second-loop", "two event loops gave ['Hello, world!', '']")
+class AnswersOnItsFirstLoopAlone(Correct):
+    """Gives an empty reply on any event loop but the first."""
+
+    first: asyncio.AbstractEventLoop | None = None
+
+    async def stream(self, messages: Any, **options: Any) -> AsyncIterator[str]:
+        self.first = self.first or asyncio.get_running_loop()
+        if self.first is asyncio.get_running_loop():
+            async with aclosing(super().stream(messages, **options)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    yield piece
+
+
+@breaks("connection/stays-on-base-url", "stream() never reached base_url")
+class IgnoresItsURL(Correct):
+    """Takes its default URL, whatever it is told."""
+
+    def root_of(self, base_url: str) -> str:
+        return "http://127.0.0.1:9"

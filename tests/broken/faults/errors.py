@@ -128,3 +128,18 @@ class SwallowsAServerThatIsNotThere(Correct):
     def fail(self, error: Failed) -> None:
         if not isinstance(error.__cause__, httpx.ConnectError):
             raise error
+
+
+@breaks("errors/raised", "text came out of an error: ['HTTP 400")
+@breaks("stream/connection-lost", "before the connection was lost")
+class HandsErrorsOnAsText(Correct):
+    """Yields the words of an error as text before it raises."""
+
+    async def stream(self, messages: Any, **options: Any) -> AsyncIterator[str]:
+        try:
+            async with aclosing(super().stream(messages, **options)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    yield piece
+        except Failed as error:
+            yield str(error)
+            raise

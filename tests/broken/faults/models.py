@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from ..correct import Correct
-from ..reply import Failed
+from ..reply import Failed, Reply
 from ..table import breaks
 
 
@@ -89,3 +89,26 @@ class RefusesWhatItDeclares(Correct):
 @breaks("models/switch-refused", "set_model is declared 'refuses', and it did not raise", set_model="refuses")
 class DeclaresWhatItDoesNotRefuse(Correct):
     """Switches, and declares that it refuses to."""
+
+
+@breaks("models/ids", "not a list of ids")
+class ListsWholeEntries(Correct):
+    """Gives the entries of the model list as they are."""
+
+    def ids(self, value: Any) -> list[str]:
+        return list(value["data"])
+
+
+@breaks("models/switch", "the running stream was disturbed")
+class SwitchesARunningStream(Correct):
+    """Ends the stream that is running when it switches."""
+
+    async def set_model(self, name: str) -> None:
+        await super().set_model(name)
+        self.switched = True
+
+    switched = False
+
+    def take(self, reply: Reply, kind: str, data: str) -> str:
+        reply.over, self.switched = self.switched, False
+        return super().take(reply, kind, data)

@@ -119,3 +119,33 @@ class GivesUpAfterOneFailure(CorrectLocal):
         except Failed:
             self.down = True
             raise
+
+
+@breaks("prefill/one-token", "prefill() made 2 requests, 1 of them for a completion")
+class LooksForTheModelBeforeAPrefill(CorrectLocal):
+    """Makes sure that the server is there before it warms the cache."""
+
+    async def prefill(self, messages: Any) -> None:
+        await self.list_models()
+        await super().prefill(messages)
+
+
+@breaks("prefill/one-token", "prefill() asked for a stream: True")
+class StreamsThePrefill(CorrectLocal):
+    """Warms the cache with a stream."""
+
+    async def prefill(self, messages: Any) -> None:
+        with suppress(Failed):
+            async for _ in self.stream(messages, max_tokens=1):
+                pass
+
+
+@breaks("prefill/same-prefix", "prefill sent chat_template_kwargs={'enable_thinking': True}")
+class PrefillsWithAnotherTemplate(CorrectLocal):
+    """Warms the cache for another template than the reply's."""
+
+    async def prefill(self, messages: Any) -> None:
+        body = self.body(messages, False, 1, self.chosen({}, {}), None, None)
+        body["chat_template_kwargs"] = {"enable_thinking": True}
+        async with self.send("POST", self.chat, self.encoded(body)) as response:
+            await self.whole(response)

@@ -103,3 +103,55 @@ class TakesHalfABodyForAnEmptyReply(Correct):
     def fail(self, error: Failed) -> None:
         if not isinstance(error.__cause__, httpx.ReadError | httpx.RemoteProtocolError):
             raise error
+
+
+class Changing(Correct):
+    """Changes what complete() gives; `change` is the fault."""
+
+    async def complete(self, messages: Any, **options: Any) -> dict[str, Any]:
+        return self.change(await super().complete(messages, **options))
+
+    def change(self, result: dict[str, Any]) -> dict[str, Any]:
+        return result
+
+
+@breaks("reply/shape", "content is ['Hello, world!'], not text")
+class GivesTextInAList(Changing):
+    """Gives the text as a list of parts."""
+
+    def change(self, result: dict[str, Any]) -> dict[str, Any]:
+        return result | {"content": [result["content"]]}
+
+
+@breaks("reply/shape", "not a list")
+class GivesCallsByName(Changing):
+    """Gives the tool calls as a dict."""
+
+    def change(self, result: dict[str, Any]) -> dict[str, Any]:
+        calls = result["tool_calls"]
+        return result | {"tool_calls": calls and {call["function"]["name"]: call for call in calls}}
+
+
+@breaks("reply/shape", "not a dict")
+class GivesAPairOfCounts(Changing):
+    """Gives the counts as a pair."""
+
+    def change(self, result: dict[str, Any]) -> dict[str, Any]:
+        return result | {"usage": (result["usage"]["prompt"], result["usage"]["completion"])}
+
+
+@breaks("reply/recorded", "tool calls [")
+class GivesOneCall(Changing):
+    """Gives the first of several tool calls."""
+
+    def change(self, result: dict[str, Any]) -> dict[str, Any]:
+        return result | {"tool_calls": result["tool_calls"] and result["tool_calls"][:1]}
+
+
+@breaks("reply/agrees-with-stream", "complete() counted {'prompt': 11, 'completion': 6")
+class CountsTheEnd(Changing):
+    """Counts one token more in complete() than in stream()."""
+
+    def change(self, result: dict[str, Any]) -> dict[str, Any]:
+        completion = result["usage"]["completion"]
+        return result | {"usage": result["usage"] | {"completion": completion and completion + 1}}

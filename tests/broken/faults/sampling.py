@@ -92,3 +92,21 @@ class DropsUnknownParameters(Correct):
         return super().checked(
             {name: value for name, value in sampling.items() if name in (*self.parameters, "top_k")}
         )
+
+
+@breaks("sampling/call", "top_k was sent to a provider that does not accept it")
+class SendsTopKWhenGiven(Correct):
+    """Sends top_k where the caller gives it, also to a provider that does not know it."""
+
+    parameters = (*Correct.parameters, "top_k")
+
+
+@breaks("sampling/constructor", "the factory raised TypeError")
+class TakesNoSampling(Correct):
+    """Has a constructor without the sampling that it declares."""
+
+    def __init__(
+        self, model: str, base_url: str | None = None, *, connect: float = 10.0,
+        first_byte: float = 60.0, between: float = 60.0,
+    ) -> None:  # fmt: skip
+        super().__init__(model, base_url, connect=connect, first_byte=first_byte, between=between)

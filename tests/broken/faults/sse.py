@@ -321,3 +321,31 @@ class CollectsTheStreamFirst(Correct):
 
     async def read(self, pieces: AsyncIterator[bytes], last: float, reply: Reply) -> bytes:
         return b"".join([piece async for piece in pieces])
+
+
+@breaks("sse/gzip", "the text came out as ''")
+class TakesGzipForNoText(AsksForGzipAndCannotReadIt):
+    """Says that it accepts gzip, and takes the bytes for a stream without text."""
+
+    def ended(self, reply: Reply) -> None:
+        return None
+
+
+@breaks("sse/any-cut", "stats['prompt_tokens'] is 1; the server said 11")
+class SearchesTheBytesForCounts(Correct):
+    """Looks for the counts in the bytes that have arrived, also where a number is not complete."""
+
+    async def read(self, pieces: AsyncIterator[bytes], last: float, reply: Reply) -> bytes:
+        data = await super().read(pieces, last, reply)
+        self.seen = data if not reply.begun else self.seen + data
+        found = re.search(rb'"prompt_tokens":\s*(\d+)', self.seen)
+        if found and reply.prompt is None:
+            reply.prompt = int(found[1])
+        return data
+
+    seen = b""
+
+    def counts(self, reply: Reply, chunk: Any, choice: Any) -> None:
+        prompt = reply.prompt
+        super().counts(reply, chunk, choice)
+        reply.prompt = prompt if prompt is not None else reply.prompt

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 import httpx
@@ -218,3 +219,13 @@ class TakesALostConnectionForTheEnd(Correct):
     def fail(self, error: Failed) -> None:
         if not (error.partial and isinstance(error.__cause__, httpx.HTTPError)):
             raise error
+
+
+@breaks("stream/connection-lost", "nothing came out of what had arrived")
+class HoldsTextBack(Correct):
+    """Hands the text on when the reply is complete."""
+
+    async def stream(self, messages: Any, **options: Any) -> AsyncIterator[str]:
+        async with aclosing(super().stream(messages, **options)) as pieces:  # type: ignore[type-var]
+            text = "".join([piece async for piece in pieces])
+        yield text

@@ -251,3 +251,22 @@ class CallsAsSoonAsItParses(Correct):
     def report(self, reply: Reply, stats: Any) -> dict[str, Any]:
         reply.arguments = lambda call: json.loads(call["arguments"] or "{}")  # type: ignore[method-assign]
         return super().report(reply, stats)
+
+
+class Sound(Reply):
+    def tool_calls(self) -> list[dict[str, Any]] | None:
+        for call in list(self.calls):
+            try:
+                self.arguments(call), self.name(call)
+            except Failed:
+                self.calls.remove(call)
+        return super().tool_calls()
+
+
+@breaks("tools/broken-arguments", "the call with the arguments '{bad' vanished")
+@breaks("tools/streamed-broken-arguments", "the call vanished")
+@breaks("tools/unnamed", "a call without a name vanished")
+class DropsBrokenCalls(Correct):
+    """Passes over a call that it cannot make sense of."""
+
+    reply = Sound
