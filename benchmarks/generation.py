@@ -2,10 +2,10 @@
 
 Run: `python benchmarks/generation.py [--contract openai] [--examples 500] [--keys]`.
 
-For each generator: milliseconds an example (of processor time), how many the contract's schema takes (all of
-the valid ones, none of the others), and how much of the schema was reached: keys, limits, and branches (types,
-listed values, alternatives). With `--keys` also what was never reached. schemathesis is measured beside ours
-where it is installed.
+For each generator: milliseconds an example (of processor time), how many the contract's schema takes (all
+of the valid ones, none of the others), and how much of the schema was reached: keys, limits, and branches
+(types, listed values, alternatives). With `--keys` also what was never reached. schemathesis is measured
+beside ours where it is installed.
 """
 
 from __future__ import annotations

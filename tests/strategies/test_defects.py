@@ -1,4 +1,5 @@
-"""Broken backends, each with one mistake that clients really make: a property finds it, and says it in few words."""
+"""Broken backends, each with one mistake that clients really make: a property finds it, and says it in few
+words."""
 
 from __future__ import annotations
 
@@ -105,7 +106,8 @@ class UsageSummedAcrossCalls(Backend):
 
 class LosesTextAtOneCut(Backend):
     class Reader(SSEReader):
-        """Takes the LF of a CRLF that is cut in two for a line of its own, and with it for the end of the event."""
+        """Takes the LF of a CRLF that is cut in two for a line of its own, and with it for the end of the
+        event."""
 
         cut = False
 

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for clients of chat endpoints: what to send them, what to answer them, and how to cut it.
+"""Hypothesis strategies for clients of chat endpoints: what to send, what to answer, and how to cut it.
 
 Everything is read from a `Contract`, so that what is drawn is what that provider takes and says.
 
@@ -10,7 +10,7 @@ Everything is read from a `Contract`, so that what is drawn is what that provide
 
 | drawn | by |
 |---|---|
-| sampling parameters, or a set with exactly one mistake | `sampling(contract)`, `sampling(contract, valid=False)` |
+| sampling parameters, or a set with exactly one mistake | `sampling(contract)`, `sampling(…, valid=False)` |
 | whole request bodies, or one with exactly one mistake | `request_bodies(contract)`, `… valid=False)` |
 | conversations | `messages()`, `tools()`, `tool_choice(tools)`, `texts()` |
 | replies in the provider's dialect | `replies(contract)`, `framings()` |
@@ -18,8 +18,8 @@ Everything is read from a `Contract`, so that what is drawn is what that provide
 
 All shrink to something that a person can read.
 
-`properties()` are rules about a backend that hold for every case; `search(property, subject, run)` looks for the
-smallest case that breaks one.
+`properties()` are rules about a backend that hold for every case; `search(property, subject, run)` looks
+for the smallest case that breaks one.
 """
 
 from onpaper.strategies.bodies import WrongBody, request_bodies

@@ -1,4 +1,4 @@
-"""Strategies for the values that a JSON Schema accepts, limits and zeros weighted up, readable when shrunk."""
+"""Strategies for what a JSON Schema accepts: limits and zeros weighted up, readable when shrunk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ UNBOUNDED_INTEGERS = (0, 1, -1, 2, 7, 42, 2**31 - 1, 2**31, -(2**31), 2**53, 2**
 UNBOUNDED_NUMBERS = (0, 1, 0.5, -0.5, 1.1, 1e-7, -1, 2, 1000, 123456.789)
 CLASS = re.compile(r"\^?\[((?:[^\]\\^]|\\.)+)\](?:\{(\d+)(?:,(\d*))?\}|(\+|\*))\$?\Z")
 
-# What a value without rules means by the key it stands under, so that it looks like the real thing; `x[]` is an item of x.
+# What a value without rules means by the key it stands under, so that it looks like the real thing; `x[]`
+# is an item of x.
 MEANT: dict[tuple[str, str], st.SearchStrategy[Any]] = {
     ("model", "string"): st.sampled_from((*MODELS, "m")),
     ("role", "string"): st.sampled_from(("user", "system", "assistant")),
@@ -61,11 +62,11 @@ class Accepted:
         self._made: dict[tuple[int, str], tuple[Any, st.SearchStrategy[Any]]] = {}
 
     def of(self, schema: Any, name: str = "") -> st.SearchStrategy[Any]:
-        """Values of a schema; `name` is the key they stand under. Nothing to draw when no value satisfies it."""
+        """Values of a schema, which stand under the key `name`; nothing to draw when there are none."""
         key = (id(schema), name)
         if key not in self._made:
-            # A schema that refers to itself finds the deferred one; any other is spared the detour. The schema is
-            # kept, so that its id stays its own.
+            # A schema that refers to itself finds the deferred one; any other is spared the detour. The
+            # schema is kept, so that its id stays its own.
             self._made[key] = (schema, st.deferred(lambda: self._made[key][1]))
             strategies = [self.alternative(one, name) for one in self.reader.alternatives(schema)]
             self._made[key] = (schema, strategies[0] if len(strategies) == 1 else st.one_of(strategies))
@@ -105,7 +106,8 @@ class Accepted:
         return short | short | short | full
 
     def objects(self, rules: Schema, name: str = "") -> st.SearchStrategy[dict[str, Any]]:
-        """Objects with every required key and a few of the others; unknown keys only where the schema describes them."""
+        """Objects with every required key and a few of the others; unknown keys only where the schema
+        describes them."""
         properties: Mapping[str, Any] = rules.get("properties", {})
         required, further = rules.get("required", ()), rules.get("additionalProperties", True)
         if not properties and not required:
@@ -202,7 +204,7 @@ def _within(value: float, low: Any, high: Any) -> bool:
 
 
 def _unlike(values: list[Any]) -> list[Any]:
-    """Without repetitions, whole ones near zero first; 1 and 1.0 are two, since JSON writes them differently."""
+    """Without repetitions, whole ones near zero first; 1 and 1.0 are two: JSON writes them differently."""
     unlike = {(type(value), value): value for value in values}.values()
     return sorted(
         unlike, key=lambda value: (value != int(value), abs(value), value < 0, isinstance(value, float))
@@ -229,7 +231,7 @@ def strings(rules: Schema, name: str = "") -> st.SearchStrategy[str]:
 
 
 def _of_pattern(pattern: str) -> st.SearchStrategy[str]:
-    """Texts of a pattern; one class of characters with a length, the usual case, without the regex machinery."""
+    """Texts of a pattern; the usual case, a class of characters with a length, without regex machinery."""
     plain = CLASS.match(pattern)
     if plain is None:
         return st.from_regex(pattern, fullmatch=pattern.startswith("^") and pattern.endswith("$"))
@@ -241,7 +243,7 @@ def _of_pattern(pattern: str) -> st.SearchStrategy[str]:
 
 
 def repeated(items: list[Any], count: int) -> list[Any]:
-    """The items over and over until there are `count`; tools get names of their own, or they would be one tool."""
+    """The items over and over until there are `count`; tools under names of their own, or they were one."""
     filled = [items[number % len(items)] for number in range(count)]
     return [renamed(item, number) for number, item in enumerate(filled)]
 

@@ -31,7 +31,8 @@ def request_bodies(contract: Contract, *, valid: Literal[True] = True) -> st.Sea
 @overload
 def request_bodies(contract: Contract, *, valid: Literal[False]) -> st.SearchStrategy[WrongBody]: ...
 def request_bodies(contract: Contract, *, valid: bool = True) -> st.SearchStrategy[Any]:
-    """Bodies of chat requests, over every key, limit and branch of the contract's schema and its combination rules.
+    """Bodies of chat requests, over every key, limit and branch of the contract's schema and its
+    combination rules.
 
     With `valid=False` each is a `WrongBody`: one violation, named, and the body that has it.
 
@@ -101,7 +102,7 @@ class Bodies:
         return self._drafted[without]
 
     def allowed(self, keys: list[str]) -> tuple[list[str], set[str]]:
-        """The keys that may stand together, with those that they need; and which of them must not be empty."""
+        """The keys that may stand together, with those that they need; and which must not be empty."""
         kept, needed = list(keys), set[str]()
         for rule in self.rules:
             key = rule["key"]
@@ -136,7 +137,7 @@ class Bodies:
                 )
         return body
 
-    # ---- broken in one place -------------------------------------------------------------------------------------
+    # ---- broken in one place -----------------------------------------------------------------------------
 
     def wrong(self) -> st.SearchStrategy[WrongBody]:
         """Bodies with exactly one violation, each way to get one equally likely for each key."""

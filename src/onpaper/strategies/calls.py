@@ -44,7 +44,7 @@ class Given(Shown):
 
 
 def values_of(subject: Subject, name: str) -> st.SearchStrategy[Any]:
-    """What a caller may give for a parameter of the interface; for one that the contract does not take, any number."""
+    """What may be given for a parameter of the interface; any number for one the contract does not take."""
     names = named_by(subject.contract, name)
     if not names:
         return st.integers(1, 100)

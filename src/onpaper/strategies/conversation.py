@@ -1,6 +1,7 @@
 """Conversations as callers hand them to a client: messages, tools, and the choice among them.
 
-The dialect is the one that every chat completions client takes; `request_bodies` has what a contract takes beyond it.
+The dialect is the one that every chat completions client takes; `request_bodies` has what a contract takes
+beyond it.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ Message = dict[str, Any]
 
 
 def call_id(number: int) -> str:
-    """An id of a tool call that the strictest provider takes: nine letters and digits (Mistral, MCP clients)."""
+    """An id of a tool call that the strictest provider takes: nine letters and digits."""
     return f"call{number:05d}"
 
 
 def messages(*, objects: bool = False, surrogates: bool = False) -> st.SearchStrategy[list[Message]]:
-    """A history that a provider takes: perhaps a system message, then turns, every tool call with its result, and a
-    last message that wants an answer. Text may be odd, empty or long (see `texts`). Shrinks to one user message.
+    """A history that a provider takes: perhaps a system message, then turns, every tool call with its
+    result, and a last message that wants an answer. Text may be odd, empty or long (see `texts`). Shrinks
+    to one user message.
 
     The arguments of tool calls are JSON text; with `objects` some are objects, as clients hand them out.
 
@@ -136,9 +138,11 @@ def tool_choice(offered: Sequence[Mapping[str, Any]]) -> st.SearchStrategy[Any]:
 
 
 def paired(history: Iterable[Message], *, objects: bool) -> list[Message]:
-    """The messages with every tool call answered and every tool result asked for; `objects`: arguments are objects.
+    """The messages with every tool call answered and every tool result asked for; `objects`: arguments are
+    objects.
 
-    Messages drawn one by one know nothing of each other; a provider refuses a call without result, and the reverse.
+    Messages drawn one by one know nothing of each other; a provider refuses a call without result, and the
+    reverse.
     """
     out: list[Message] = []
     open_ids: list[str | None] = []

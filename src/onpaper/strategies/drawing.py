@@ -60,7 +60,7 @@ def some_of(
 
 
 def one_of_many(strategies: Iterable[st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
-    """As `one_of`, each equally likely however many, and without printing them all when something goes wrong."""
+    """As `one_of`, each equally likely however many, and without printing all when something goes wrong."""
     choices = list(strategies)
 
     @st.composite

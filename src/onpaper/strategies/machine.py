@@ -24,7 +24,7 @@ from onpaper.suite.verdict import Broken
 from onpaper.wire.dialect import Asked, Speaker
 
 T = TypeVar("T")
-MODELS = ("gpt-4o-mini", "openai/gpt-4o-mini", "m")
+MODELS = ("m", "model-b", "maker/model-c:1b")
 
 
 def _ignore(broken: Broken) -> None:
@@ -37,14 +37,14 @@ def machine(
     steps: list[str] | None = None,
     broke: Callable[[Broken], None] = _ignore,
 ) -> type[RuleBasedStateMachine]:
-    """A state machine over one backend: stream, complete, prefill, set_model, list_models, cancel, close, in any
-    order, several streams at once.
+    """A state machine over one backend: stream, complete, prefill, set_model, list_models, cancel, close,
+    in any order, several streams at once.
 
-    After each step the journal must hold exactly the requests that the steps explain: each call one, `prefill`
-    none where requests cost money, each with the current model and with the body that the same arguments gave
-    before. Every reply echoes its question, and its counts are its own, so that a mix-up shows. `run` runs a
-    coroutine where the backend lives; `steps` is kept at the steps of the present run, in words, and `broke` is
-    told when one goes wrong. Raises `Broken`.
+    After each step the journal must hold exactly the requests that the steps explain: each call one,
+    `prefill` none where requests cost money, each with the current model and with the body that the same
+    arguments gave before. Every reply echoes its question, and its counts are its own, so that a mix-up
+    shows. `run` runs a coroutine where the backend lives; `steps` is kept at the steps of the present run,
+    in words, and `broke` is told when one goes wrong. Raises `Broken`.
     """
     told: list[str] = [] if steps is None else steps
 
@@ -87,7 +87,7 @@ def machine(
             result: T = run(work)
             return result
 
-        # ---- calls -----------------------------------------------------------------------------------------------
+        # ---- calls ---------------------------------------------------------------------------------------
 
         @step(given=givens(subject, accepted=True))
         def call(self, given: Any) -> None:
@@ -167,7 +167,7 @@ def machine(
                 if hasattr(stream, "aclose"):
                     await stream.aclose()
 
-        # ---- the rest --------------------------------------------------------------------------------------------
+        # ---- the rest ------------------------------------------------------------------------------------
 
         @step()
         def prefill(self) -> None:

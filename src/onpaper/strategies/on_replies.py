@@ -64,14 +64,15 @@ def _cuts(subject: Subject) -> st.SearchStrategy[Cut]:
 
 
 def _replies(subject: Subject, *, framed: bool, errors: bool) -> st.SearchStrategy[Spoken]:
-    """Replies for the methods that the backend has: streams twice as often, since that is where bytes get lost."""
+    """Replies for the methods that there are: streams twice as often, since there bytes get lost."""
     kinds = [True] * 2 * subject.has("stream") + [False] * subject.has("complete")
     return st.one_of([replies(subject.contract, stream=kind, framed=framed, errors=errors) for kind in kinds])
 
 
 @holds_for(_cuts, name="property/any-framing-any-cut", source=WHATWG, examples=120)
 async def any_framing_any_cut(subject: Subject, case: Cut) -> None:
-    """Any reply, in any framing that means the same and under any cut, gives the same text, tool calls and usage.
+    """Any reply, in any framing that means the same and under any cut, gives the same text, tool calls and
+    usage.
 
     Parse bytes, line by line, and decode UTF-8 only when a line is whole. Start every call from nothing.
     """
@@ -155,7 +156,7 @@ def _judge_usage(run: Run, reading: Reading) -> None:
             )
 
 
-# ---- faults --------------------------------------------------------------------------------------------------------
+# ---- faults ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -198,9 +199,11 @@ def replace_text(reply: Spoken) -> Spoken:
     examples=80,
 )
 async def any_fault(subject: Subject, case: Faulty) -> None:
-    """Whatever goes wrong on the wire, a call ends in the full text or in an error, never in less that looks whole.
+    """Whatever goes wrong on the wire, a call ends in the full text or in an error, never in less that
+    looks whole.
 
-    A stream is whole when its finish reason or its sentinel came; anything else is an error with the text so far.
+    A stream is whole when its finish reason or its sentinel came; anything else is an error with the text
+    so far.
     """
     script = case.script
     subject.gateway.answer = answering(subject, script)

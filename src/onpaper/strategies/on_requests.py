@@ -174,7 +174,8 @@ def _anything(subject: Subject) -> st.SearchStrategy[Given]:
 
 @holds_for(_anything, name="property/nothing-dropped", source=SOURCE, applies=has_constructor)
 async def nothing_dropped(subject: Subject, case: Given) -> None:
-    """Whatever the constructor's `sampling` names is sent, or refused with an error, never dropped in silence.
+    """Whatever the constructor's `sampling` names is sent, or refused with an error, never dropped in
+    silence.
 
     Refuse unknown names in the constructor, with the known ones in the message.
     """

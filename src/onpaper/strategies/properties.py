@@ -1,7 +1,7 @@
 """Properties: rules about a backend that hold for every case a strategy can draw.
 
-Each is a plain value with a strategy for its cases and a coroutine that judges one, so that anything can run it: the
-plugin, `onpaper fuzz`, or a test of one's own (see `search`).
+Each is a plain value with a strategy for its cases and a coroutine that judges one, so that anything can
+run it: the plugin, `onpaper fuzz`, or a test of one's own (see `search`).
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ def _always(subject: Subject) -> str:
 class Property:
     """A rule that holds for every case.
 
-    `cases` gives the strategy for a subject, `judge` raises `Broken` for a case that breaks the rule. `applies`
-    says in a sentence why there is nothing to judge, or nothing. `examples` is how many cases a normal run tries.
-    A property of any order of calls has a `machine` instead of cases (see `machine.machine`).
+    `cases` gives the strategy for a subject, `judge` raises `Broken` for a case that breaks the rule.
+    `applies` says in a sentence why there is nothing to judge, or nothing. `examples` is how many cases a
+    normal run tries. A property of any order of calls has a `machine` instead of cases (see
+    `machine.machine`).
     """
 
     id: str
@@ -59,7 +60,8 @@ def holds_for(
     applies: Callable[[Subject], str] = _always,
     examples: int = 50,
 ) -> Callable[[Judge], Judge]:
-    """Register a coroutine as the judge of a property; its docstring is the rule, then how a client is put right."""
+    """Register a coroutine as the judge of a property; its docstring is the rule, then how a client is put
+    right."""
 
     def register(judge: Judge) -> Judge:
         rule, _, fix = inspect.cleandoc(judge.__doc__ or "").partition("\n\n")

@@ -28,7 +28,8 @@ LONGEST = 100_000
 class Refused:
     """Strategies for what a schema refuses.
 
-    The validator has the last word on what is drawn here: now and then a value turns out to be allowed after all.
+    The validator has the last word on what is drawn here: now and then a value turns out to be allowed
+    after all.
     """
 
     def __init__(self, accepted: Accepted) -> None:

@@ -94,7 +94,8 @@ def _in_pieces(text: str, size: int) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def says(contract: Contract, *, errors: bool = True) -> st.SearchStrategy[Say]:
-    """What a reply says, whoever says it: text, reasoning, tool calls, finish, usage, an error before or within.
+    """What a reply says, whoever says it: text, reasoning, tool calls, finish, usage, an error before or
+    within.
 
     Reasoning is left out where the provider would put it into the text or hide it.
     """
@@ -184,7 +185,7 @@ def framings() -> st.SearchStrategy[Framing]:
     ...     assert [event.data for event in events] in (["{}"], ["{\\n}"]) and not cut
     >>> test_framing_changes_nothing()
     """
-    comments = st.sampled_from(((), ("",), ("OPENROUTER PROCESSING", "")))
+    comments = st.sampled_from(((), ("",), ("PROCESSING", "")))
     further = st.sampled_from(
         ((), (("id", "7"),), (("retry", "3000"), ("id", "")), (("", ""),), (("x-unknown", "y"),))
     )

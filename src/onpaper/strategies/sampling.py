@@ -25,7 +25,8 @@ ALIASES: tuple[tuple[str, ...], ...] = (
     ("typical_p", "typical"),
     ("n", "num_generations"),
 )
-"""Names for the same thing, the usual one first: providers take one of them, or either, never both at once."""
+"""Names for the same thing, the usual one first: providers take one of them, or either, never both at once.
+"""
 
 SAMPLING: frozenset[str] = frozenset(
     [
@@ -105,7 +106,7 @@ def place(contract: Contract, name: str) -> tuple[str, ...] | None:
         return (name,)
     reader = Reader(contract.schema["$defs"])
     for key, schema in contract.schema["properties"].items():
-        if name in SAMPLING and "$ref" in schema:  # parameters in a group of their own, as Ollama has them
+        if name in SAMPLING and "$ref" in schema:  # parameters in a group of their own, `options`
             for one in reader.alternatives(schema):
                 if name in one.rules.get("properties", {}):
                     return (key, name)

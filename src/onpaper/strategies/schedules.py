@@ -27,7 +27,7 @@ TRIES = 20
 def fault_schedules(
     draw: st.DrawFn, script: Script | None = None, *, without: Collection[str] = (), socket: bool = True
 ) -> Schedule:
-    """One fault or two, each as `{"fault": name, …}` with its parameters, in the order of their application.
+    """One fault or two, each as `{"fault": name, …}` with its parameters, in the order they are applied.
 
     With a script only such faults are drawn as find something in it to act on. `without` leaves faults out by
     name; without `socket` those are left out that a gateway without a socket cannot play. Pauses are a few

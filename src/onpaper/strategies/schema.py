@@ -1,8 +1,9 @@
-"""The JSON Schema of a contract as plain alternatives: every way to satisfy it, one at a time, without conditions.
+"""The JSON Schema of a contract as plain alternatives: every way to satisfy it, one at a time, without
+conditions.
 
-`$ref`, `allOf`, `anyOf`, `oneOf`, `if`/`then`/`else` and lists of types are multiplied out, so that a generator only has
-to know what an object, an array, a text or a number is. The validator stays the judge of what comes out: what this
-reading overlooks (`not`, say) costs a rejected example, never a wrong one.
+`$ref`, `allOf`, `anyOf`, `oneOf`, `if`/`then`/`else` and lists of types are multiplied out, so that a
+generator only has to know what an object, an array, a text or a number is. The validator stays the judge of
+what comes out: what this reading overlooks (`not`, say) costs a rejected example, never a wrong one.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class Reader:
                     yield merged
 
     def _all_of(self, rest: dict[str, Any], parts: list[Any]) -> Iterator[dict[str, Any]]:
-        """A discriminated union is one alternative for each branch; any other `allOf` is merged part by part."""
+        """A discriminated union is one alternative for each branch; any other `allOf` is merged part by
+        part."""
         branches = [_branch(part) for part in parts]
         if parts and all(branches):
             for branch in branches:

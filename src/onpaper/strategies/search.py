@@ -52,9 +52,9 @@ def search(
 ) -> Counterexample | None:
     """The smallest case found that breaks the property, or None when none was found.
 
-    Tries `examples` cases (the property's own number unless given), the same ones for the same `seed`. What is
-    found is kept in the `database`, and what it holds is tried first. About `shrinking` seconds are spent on
-    making a failing case smaller. Errors that are not the backend's own are passed on.
+    Tries `examples` cases (the property's own number unless given), the same ones for the same `seed`. What
+    is found is kept in the `database`, and what it holds is tried first. About `shrinking` seconds are
+    spent on making a failing case smaller. Errors that are not the backend's own are passed on.
     """
     looking = _Looking(rule, subject, run, shrinking)
     options = settings(
@@ -101,8 +101,8 @@ class _Enough(BaseException):
 
 
 class _Looking:
-    """One run of Hypothesis: what is looked for, the last case that failed, which is the smallest so far, and the
-    time that is left for a smaller one."""
+    """One run of Hypothesis: what is looked for, the last case that failed, which is the smallest so far,
+    and the time that is left for a smaller one."""
 
     def __init__(self, rule: Property, subject: Subject, run: Runner, shrinking: float) -> None:
         self.rule = rule

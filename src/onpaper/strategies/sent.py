@@ -26,7 +26,8 @@ def sent(subject: Subject, body: Mapping[str, Any], name: str) -> dict[str, Any]
 
 
 def same(given: Any, found: Any) -> bool:
-    """Whether two values are the same in JSON: 1 is 1.0, but neither is true nor "1"; a stop is a list of one."""
+    """Whether two values are the same in JSON: 1 is 1.0, but neither is true nor "1"; a stop is a list of
+    one."""
     if isinstance(given, bool) or isinstance(found, bool):
         return given is found
     if isinstance(given, str) and isinstance(found, list):

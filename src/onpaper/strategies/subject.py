@@ -70,11 +70,11 @@ def takes_of(backend: type) -> Callable[[str, str], bool]:
 class Subject(Shown):
     """A backend to be judged.
 
-    `make()` makes a fresh one that talks to the gateway, with its own defaults; `make(sampling={…})` gives its
-    constructor that. `takes(method, parameter)` tells which parameters of the interface a method has, `sampling`
-    of `__init__`, and `self` of a method that there is (see `takes_of`). `key` is the key that the backend was
-    given, or None. `socket` tells whether the gateway has one. A call may take `patience` seconds; half of that
-    after one that hung.
+    `make()` makes a fresh one that talks to the gateway, with its own defaults; `make(sampling={…})` gives
+    its constructor that. `takes(method, parameter)` tells which parameters of the interface a method has,
+    `sampling` of `__init__`, and `self` of a method that there is (see `takes_of`). `key` is the key that
+    the backend was given, or None. `socket` tells whether the gateway has one. A call may take `patience`
+    seconds; half of that after one that hung.
     """
 
     make: Callable[..., Any]
@@ -153,7 +153,8 @@ class Subject(Shown):
     async def call(
         self, backend: Any, method: str, messages: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
     ) -> Run:
-        """One call of a backend, from its arguments to all that came of it. What it raises ends up in the run."""
+        """One call of a backend, from its arguments to all that came of it. What it raises ends up in the
+        run."""
         run = Run(self.contract, f"{method}()", key=self.key)
         run.streamed = method == "stream"
         if self.takes(method, "stats"):

@@ -34,8 +34,8 @@ LONE = ("\ud83d", "\ude00 low", "a\ud800b")
 
 
 def texts(*, surrogates: bool = False) -> st.SearchStrategy[str]:
-    """Text: short and plain, odd, long (some KB), or any; with `surrogates` also lone surrogates, which JSON can escape
-    but UTF-8 cannot carry. Shrinks to `hi`.
+    """Text: short and plain, odd, long (some KB), or any; with `surrogates` also lone surrogates, which
+    JSON can escape but UTF-8 cannot carry. Shrinks to `hi`.
 
     >>> from hypothesis import given
     >>> @given(texts())

@@ -70,8 +70,8 @@ def _inline(value: Any) -> str:
 def as_test(found: Counterexample, factory: str, contract: str, model: str, env: Mapping[str, str]) -> str:
     """The case as a pytest test over the fixture `gateway`.
 
-    `factory` is `package.module:Class`, `contract` a name; `env` are the variables of the declaration. The steps
-    of a state machine become a test that says how to look for them again.
+    `factory` is `package.module:Class`, `contract` a name; `env` are the variables of the declaration. The
+    steps of a state machine become a test that says how to look for them again.
     """
     module, _, attribute = factory.partition(":")
     title = re.sub(r"\W", "_", name_of(found))
