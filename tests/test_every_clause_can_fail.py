@@ -36,7 +36,7 @@ def judge() -> Iterator[Judge]:
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Judge]:
     """A judge for subjects that are known to hang."""
-    with Judge(patience=0.2, attempts=1) as judge:
+    with Judge(patience=0.5, attempts=1) as judge:
         yield judge
 
 
