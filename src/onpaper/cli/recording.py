@@ -155,7 +155,7 @@ async def record_all(
         telling.step()
         outcome = _kept(case.name, result, folder, endpoint.key)
         if outcome.problem and not outcomes:
-            _give_up(result)
+            give_up(result)
         outcomes.append(outcome)
         if outcome.cassette:
             from onpaper.cli.progress import shown
@@ -180,7 +180,8 @@ def _kept(case: str, result: Any, folder: Path, key: str) -> Outcome:
     return Outcome(case, result, path)
 
 
-def _give_up(result: Any) -> None:
+def give_up(result: Any) -> None:
+    """Raise BadInput for a first result after which the others would be the same."""
     from onpaper.cassettes import CassetteError
     from onpaper.cassettes.recorder import NotAnswered
 
