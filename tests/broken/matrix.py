@@ -24,7 +24,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from onpaper.clauses import register
-from onpaper.suite.judge import ATTEMPTS, Judge, judge_exchange, plan
+from onpaper.suite.judge import Judge, judge_exchange, plan
 
 from . import table
 from .exchanges import table as exchanges
@@ -105,7 +105,8 @@ def _judged(subject: table.Subject) -> Row:
     logging.getLogger().addHandler(logging.NullHandler())
     warnings.simplefilter("ignore")
     found: dict[str, None] = {}
-    with Judge(patience=0.5, attempts=ATTEMPTS if not subject.aims else 1) as judge:
+    hasty = {"patience": 0.25, "attempts": 1} if subject.aims else {}
+    with Judge(**hasty) as judge:
         for item in plan(subject.declared()):
             if item.clause.id not in found and judge.verdict(item).verdict == "broken":
                 found[item.clause.id] = None

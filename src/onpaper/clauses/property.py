@@ -18,13 +18,13 @@ COVERS: dict[str, tuple[int, ...]] = {}
 def _judge(rule: Property) -> Any:
     def judge(stage: Any, case: Any) -> None:
         """Look for a case that breaks the rule, on a gateway of its own."""
-        from onpaper.strategies.search import search
+        from onpaper.strategies.search import SHRINKING, search
 
         with stage.subject() as (subject, run):
             reason = rule.applies(subject)
             if reason:
                 raise NotApplicable(reason)
-            found = search(rule, subject, run)
+            found = search(rule, subject, run, shrinking=SHRINKING * stage.pace)
         if found is not None:
             raise Broken(f"smallest case found: {found}")
 
