@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from onpaper.contract import Contract
@@ -26,6 +27,13 @@ from onpaper.wire.template import fill
 UNKNOWN_MODEL = "no-such-model"
 """The one model that a strict gateway does not know, so that anyone can provoke the provider's answer to
 it."""
+
+TURNS = 16
+"""After how many requests the ids of replies come round again, where nothing else tells requests apart."""
+REMEMBERED = 64
+"""How many different requests, and how many different replies, a provider remembers its answers to."""
+LARGEST = 32 * 1024
+"""The largest request body that is remembered, in bytes."""
 
 MODELS = ("gpt-4o-mini", "openai/gpt-4o-mini", "Qwen/Qwen3.5-4B", "qwen3.5:4b")
 
@@ -61,11 +69,36 @@ class Provider:
         self._given = [0] * len(self.mock.replies)
         self._number = 0
         self._lock = threading.Lock()
+        self._listened = self._headers_that_matter()
+        self._answers: dict[Any, Script] = {}
+        self._spoken: dict[Any, Script] = {}
+
+    def _headers_that_matter(self) -> tuple[str, ...] | None:
+        """The headers that an answer depends on, in lower case; None when it depends on its turn as well."""
+        if len(self.mock.replies) > 1:
+            return None
+        also = [way["header"] for way in self.contract.get("auth.also", ())]
+        unknown = self.contract.get("body.unknown_header")
+        names = [self.contract.auth_header, *also, *self.mock.replies[0].match.headers, *([unknown] if unknown else [])]
+        return tuple(dict.fromkeys(name.lower() for name in names))
 
     def __call__(self, request: Request) -> Script:
+        """The script of the answer. Equal requests get the same `TURNS` scripts in turn, so that a load test
+        measures the client and not the templates.
+        """
         with self._lock:
             self._number += 1
             number = self._number
+        if self._listened is None or len(request.body) > LARGEST:
+            return self._answer(request, number)
+        heard = tuple(value for name, value in request.headers if name.lower() in self._listened)
+        asked_before = (request.method, request.target, heard, request.body, number % TURNS)
+        script = self._answers.get(asked_before)
+        if script is None:
+            script = _remember(self._answers, asked_before, self._answer(request, number % TURNS))
+        return script
+
+    def _answer(self, request: Request, number: int) -> Script:
         kind = self.kind_of(request)
         speaker = Speaker(self.contract, Asked(number=number))
         if kind is None:
@@ -204,13 +237,18 @@ class Provider:
             named = body.get("model") if isinstance(body, dict) else None
             if named == UNKNOWN_MODEL and self.contract.get("models.unknown") == "refuse":
                 return self._refuse(speaker, "unknown_model", model=named, param="model")
-        say = self._next(request, body if isinstance(body, dict) else {})
-        if say is None:
+        said = self._next(request, body if isinstance(body, dict) else {})
+        if said is None:
             return self._no_match(speaker, request, body)
-        say = shape(say, body if isinstance(body, dict) else {}, self.contract)
-        script = self._relayed(speaker, say) or speaker.script(say)
-        if say.faults and self._faults is not None:
-            script = self._faults(script, say.faults)
+        say = shape(said, body if isinstance(body, dict) else {}, self.contract)
+        said_before = (id(said), replace(speaker.asked, number=number % TURNS)) if say is said else None
+        script = self._spoken.get(said_before)
+        if script is None:
+            script = self._relayed(speaker, say) or speaker.script(say)
+            if say.faults and self._faults is not None:
+                script = self._faults(script, say.faults)
+            if said_before is not None:
+                _remember(self._spoken, said_before, script)
         return script
 
     def _relayed(self, speaker: Speaker, say: Say) -> Script | None:
@@ -248,6 +286,13 @@ class Provider:
             Trouble("server_error", status=500, message=f"onpaper: {problem}")
         )
         return Script(status, headers, (Write(raw),), transfer="length", problem=problem)
+
+
+def _remember(scripts: dict[Any, Script], key: Any, script: Script) -> Script:
+    if len(scripts) >= REMEMBERED * TURNS:
+        scripts.clear()
+    scripts[key] = script
+    return script
 
 
 def mismatches(say: Say, request: Request, body: Mapping[str, Any]) -> list[str]:
