@@ -6,7 +6,8 @@
 - a clause is broken by no subject,
 - a correct subject is blamed.
 
-It takes some ten seconds for each subject. The tests judge a subject by the clauses that it is there for.
+It takes some ten seconds for each subject, though a property is tried with a quarter of its cases and little is
+waited for. The tests judge a subject by the clauses that it is there for.
 """
 
 from __future__ import annotations
