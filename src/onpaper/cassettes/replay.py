@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from onpaper.exchange import End, Exchange, Reply
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import Literal
+
+from onpaper.exchange import Chunk, End, Exchange, Reply
 from onpaper.script import Script, Transfer, Write
 
 _HOP_BY_HOP = frozenset(
@@ -14,12 +19,18 @@ _HOP_BY_HOP = frozenset(
 """Headers about one connection or its framing (RFC 9110 §7.6.1), which whoever plays the script decides."""
 
 
-def script_of(exchange: Exchange, speed: float | None = None) -> Script:
-    """The reply of an exchange as a script: same status, headers, chunks and ending.
+Cut = Literal["recorded", "whole", "bytes"] | int | Sequence[int]
+"""How a body comes in pieces: as `recorded`, `whole`, all `bytes` alone, so many bytes at a time, or cut at these
+offsets."""
 
-    `speed` 1 keeps the recorded times, 2 halves them; None plays at once. The transfer coding is the recorded
-    one. A recording that ended because the client gave up waiting plays as a server that keeps silent. Raises
-    ValueError when the exchange has no reply or the speed is not positive.
+
+def script_of(exchange: Exchange, speed: float | None = None, cut: Cut = "recorded") -> Script:
+    """The reply of an exchange as a script: same status, headers, body and ending.
+
+    `speed` 1 keeps the recorded times, 2 halves them; None plays at once. `cut` says in which pieces the body
+    comes; a piece is due when its first byte was. The transfer coding is the recorded one. A recording that
+    ended because the client gave up waiting plays as a server that keeps silent. Raises ValueError when the
+    exchange has no reply, the speed is not positive or the cut is none.
     """
     reply = exchange.reply
     if reply is None:
@@ -31,16 +42,44 @@ def script_of(exchange: Exchange, speed: float | None = None) -> Script:
         status=reply.status,
         reason=reply.reason,
         headers=tuple((name, value) for name, value in reply.headers if name.lower() not in _HOP_BY_HOP),
-        writes=_writes(reply, speed),
+        writes=_writes(_pieces(reply, cut), speed),
         end=_end(reply.end),
         transfer=transfer,
         length=_announced(reply) if transfer == "length" else None,
     )
 
 
-def _writes(reply: Reply, speed: float | None) -> tuple[Write, ...]:
+def _pieces(reply: Reply, cut: Cut) -> Sequence[Chunk]:
+    """The body in pieces, each with the time of its first byte."""
+    if cut == "recorded":
+        return reply.chunks
+    body = reply.body
+    edges = [0, *_offsets(cut, len(body)), len(body)]
+    starts = list(accumulate((len(chunk.data) for chunk in reply.chunks), initial=0))
+    return [
+        Chunk(reply.chunks[bisect_right(starts, start) - 1].at, body[start:stop])
+        for start, stop in pairwise(edges)
+        if start < stop
+    ]
+
+
+def _offsets(cut: Cut, size: int) -> Sequence[int]:
+    if cut == "whole":
+        return ()
+    if cut == "bytes":
+        return range(1, size)
+    if isinstance(cut, int) and cut > 0:
+        return range(cut, size, cut)
+    if isinstance(cut, Sequence) and not isinstance(cut, str) and all(isinstance(one, int) for one in cut):
+        return sorted({one for one in cut if 0 < one < size})
+    raise ValueError(
+        f"a cut is 'recorded', 'whole', 'bytes', a number of bytes or a list of offsets, found {cut!r}"
+    )
+
+
+def _writes(pieces: Sequence[Chunk], speed: float | None) -> tuple[Write, ...]:
     writes, previous = [], 0.0
-    for chunk in reply.chunks:
+    for chunk in pieces:
         writes.append(Write(chunk.data, after=max(0.0, chunk.at - previous) / speed if speed else 0.0))
         previous = chunk.at
     return tuple(writes)
