@@ -22,12 +22,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from environments import ENVIRONMENTS, Environment
 from servers import CONTEXT, RECIPES, SERVERS, Place, Server
 
+import onpaper
 from onpaper.cassettes import CassetteError, Provenance, save
 from onpaper.cassettes.cases import select
 from onpaper.cassettes.recorder import Endpoint, record
@@ -252,7 +253,11 @@ def _prepare(lab: Path, server: Server) -> None:
     if not (lab / "models" / "done").exists():
         models = lab / "models"
         models.mkdir(parents=True, exist_ok=True)
-        _run([str(lab / "venvs/model/bin/python"), str(RECIPES / "make_model.py"), str(models)], lab)
+        package = (
+            Path(onpaper.__file__).resolve().parents[1]
+        )  # that Python has what a model needs, and no onpaper
+        making = [str(lab / "venvs/model/bin/python"), "-m", "onpaper.model", str(models)]
+        _run(making, lab, {"PYTHONPATH": str(package)})
         (models / "done").touch()
     _install_environment(lab, server.environment)
 
@@ -287,8 +292,9 @@ def _install_venv(folder: Path, environment: Environment) -> None:
         (metadata / "RECORD").touch()
 
 
-def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, check=False)
+def _run(command: list[str], folder: Path, more: Mapping[str, str] | None = None) -> None:
+    variables = {**os.environ, **(more or {})}
+    done = subprocess.run(command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise LabError(f"{command[0]} ended with {done.returncode}: {' '.join(command)}")
 

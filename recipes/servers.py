@@ -1,7 +1,7 @@
 """The servers of the lab: how each is installed, started and described. Data; `lab.py` acts on it.
 
 Every version is pinned, because a recording is of a version. None needs a GPU or a download beside its
-packages: all of them answer with the scripted model of `make_model.py`.
+packages: all of them answer with the scripted model of `onpaper model make`.
 """
 
 from __future__ import annotations

@@ -1,20 +1,16 @@
-"""Make the files of the scripted model (see scripted_model.py), for every engine of the lab.
-
-    make_model.py FOLDER
-
-writes `scripted.gguf` (llama.cpp), `scripted-llama/` (vLLM, mlx) and `scripted-qwen2/` (transformers, which
-parses tool calls and thoughts for known families only). Needs numpy, gguf, safetensors and tokenizers.
-"""
+"""The files of a tiny model, as engines read them: GGUF for llama.cpp, a folder for the Hugging Face libraries."""
 
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scripted_model import (
+
+from onpaper.model import Format, Kind
+from onpaper.model.scripted import (
     CONTEXT,
     CONTROL,
     END,
@@ -26,26 +22,42 @@ from scripted_model import (
     SIZE,
     START,
     Vocabulary,
+    Weights,
+    make_noise,
     make_template,
     make_vocabulary,
     make_weights,
 )
 
+NEIGHBOURS, HALVES = HEAD - 2, HEAD // 2 - 1
+"""The dimension that turns slowest, where a rotation's pairs are neighbours (GGUF) and where they are the two
+halves (Hugging Face)."""
 
-def main(folder: Path) -> None:
+
+def write(folder: Path, kind: Kind, formats: Sequence[Format], seed: int) -> list[Path]:
+    """Write a model in some formats; the paths of its files and folders."""
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = make_vocabulary()
-    template = make_template()
-    write_gguf(folder / "scripted.gguf", vocabulary, template)
-    for family in ("llama", "qwen2"):
-        write_hugging_face(folder / f"scripted-{family}", family, vocabulary, template)
+    vocabulary, template = make_vocabulary(), make_template()
+
+    def weights(rope_pair: int) -> Weights:
+        return make_weights(vocabulary, rope_pair) if kind == "scripted" else make_noise(vocabulary, seed)
+
+    made = []
+    for one in formats:
+        if one == "gguf":
+            path = folder / f"{kind}.gguf"
+            write_gguf(path, vocabulary, template, weights(NEIGHBOURS))
+        else:
+            path = folder / f"{kind}-{one}"
+            write_hugging_face(path, one, vocabulary, template, weights(HALVES))
+        made.append(path)
+    return made
 
 
-def write_gguf(path: Path, vocabulary: Vocabulary, template: str) -> None:
+def write_gguf(path: Path, vocabulary: Vocabulary, template: str, weights: Weights) -> None:
     """One file for llama.cpp."""
     import gguf
 
-    weights = make_weights(vocabulary, rope_pair=HEAD - 2)  # neighbours are pairs here
     kinds = gguf.TokenType
     kind = {
         "normal": kinds.NORMAL,
@@ -54,7 +66,7 @@ def write_gguf(path: Path, vocabulary: Vocabulary, template: str) -> None:
         "unused": kinds.UNUSED,
     }
     file = gguf.GGUFWriter(str(path), "llama")
-    file.add_name("tiny-scripted")
+    file.add_name(f"tiny-{path.stem}")
     file.add_file_type(gguf.LlamaFileType.ALL_F32)
     file.add_context_length(CONTEXT)
     file.add_embedding_length(SIZE)
@@ -91,12 +103,13 @@ def write_gguf(path: Path, vocabulary: Vocabulary, template: str) -> None:
     file.close()
 
 
-def write_hugging_face(folder: Path, family: str, vocabulary: Vocabulary, template: str) -> None:
+def write_hugging_face(
+    folder: Path, family: str, vocabulary: Vocabulary, template: str, weights: Weights
+) -> None:
     """A folder as the Hugging Face libraries read it. `qwen2` is the same network with biases of zero."""
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    weights = make_weights(vocabulary, rope_pair=HEAD // 2 - 1)  # the two halves are pairs here
     tensors = {
         "model.embed_tokens.weight": weights["embedding"],
         "model.norm.weight": weights["norm"],
@@ -177,7 +190,3 @@ def _write_tokenizer(path: Path, vocabulary: Vocabulary) -> None:
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=1), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -1,7 +1,7 @@
 """The scripted model: a real transformer of 3 million weights, set by hand, that says given texts.
 
 No training, no download, no GPU: the same prompt has the same reply on every engine, while the engine's own
-parsers, samplers and detokenizers do their real work on it. `make_model.py` writes the files.
+parsers, samplers and detokenizers do their real work on it. `files` writes them.
 
 How it works. Embeddings are one-hot, and the output matrix gives each token of a script one successor with a
 large logit, so the model is a chain that walks through the script at any usual temperature. Which script is
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from pathlib import Path
+from importlib import resources
 
 import numpy as np
 
@@ -170,7 +170,7 @@ def _byte_spelling() -> dict[int, str]:
 
 def make_template() -> str:
     """The chat template, with a branch for each marker."""
-    text = (Path(__file__).resolve().parent / "chat_template.jinja").read_text(encoding="utf-8")
+    text = resources.files("onpaper.model").joinpath("chat_template.jinja").read_text("utf-8")
     branches = [
         f"{{%- elif '[[{name}]]' in prompt %}}{{{{- '<|s_{name}|>' }}}}"
         for name in SCRIPTS
@@ -192,11 +192,40 @@ def make_weights(vocabulary: Vocabulary, rope_pair: int) -> Weights:
     return weights
 
 
+def make_noise(vocabulary: Vocabulary, seed: int) -> Weights:
+    """Random weights under the same names: a model that says printable noise, and ends when it happens to."""
+    rng = np.random.default_rng(seed)
+
+    def matrix(rows: int, columns: int) -> np.ndarray:
+        numbers: np.ndarray = rng.standard_normal((rows, columns)) / np.sqrt(columns)
+        return numbers.astype(np.float32)
+
+    embedding = rng.standard_normal((SIZE, SIZE)).astype(np.float32)
+    weights: Weights = {"embedding": embedding, "norm": np.ones(SIZE, np.float32)}
+    output = matrix(SIZE, SIZE) * 2
+    for number, kind in enumerate(vocabulary.kinds):
+        if number != vocabulary.number(END) and not _is_printable(number, kind):
+            output[number] = 0
+    weights["output"] = output
+    for layer in range(LAYERS):
+        for name in ("query", "key", "value", "mix"):
+            weights[f"{layer}.{name}"] = matrix(SIZE, SIZE)
+        for name in ("gate", "up"):
+            weights[f"{layer}.{name}"] = matrix(INNER, SIZE)
+        weights[f"{layer}.down"] = matrix(SIZE, INNER)
+    return weights
+
+
+def _is_printable(number: int, kind: str) -> bool:
+    """Whether a token is ordinary text; the first 256 are single bytes."""
+    return kind == "normal" and (number >= 256 or 32 <= number < 127)
+
+
 def _chain(vocabulary: Vocabulary) -> np.ndarray:
     """The output matrix, `[next, current]`: each token of a script has one successor, others some noise."""
     output = (np.random.default_rng(7).random((SIZE, SIZE)) * 0.02).astype(np.float32)
     for number, kind in enumerate(vocabulary.kinds):
-        if kind != "normal" or (number < 256 and not 32 <= number < 127):
+        if not _is_printable(number, kind):
             output[number] = -0.05
     end = vocabulary.number(END)
     successors = {end: end}
