@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from onpaper.answer import Provider
@@ -162,27 +162,39 @@ def _numbered(stage: Stage, count: int, pause: float) -> Provider:
     return Provider(stage.contract, Mock.of({"about": "Numbered replies", "reply": replies}), strict=False)
 
 
-@clause("connection/concurrent", timed=True, covers=(158, 159), source=INTERFACE, why="A buffer or a parser kept on the client mixes the words of two people.")
+@clause("connection/concurrent", covers=(158, 159), source=INTERFACE, why="A buffer or a parser kept on the client mixes the words of two people.")
 async def concurrent(stage: Stage, case: Case) -> None:
     """20 streams at once do not mix their text, their counts or their models, and really run at the same time."""
     await stage.plain_stream()
-    pause = 0.03
+    run = await _at_once(stage, 20, 0.03)
+    if _most_at_once(run) < 2:
+        run = await _at_once(stage, 5, 0.1)  # longer replies: a busy machine may be slow to ask for the next
+    if _most_at_once(run) < 2:
+        raise Broken("streams that were asked for at once ran one after the other: the gateway never saw two at the same time")
+
+
+async def _at_once(stage: Stage, count: int, pause: float) -> Run:
+    """Drive numbered streams at once, each with four pauses, and demand that none is mixed up."""
 
     async def one(backend: Any, number: int) -> str:
         return await _read(backend, [{"role": "user", "content": f"number {number}."}])
 
     async def act(backend: Any, run: Run) -> None:
-        run.value = await asyncio.gather(*(one(backend, number) for number in range(20)))
+        run.value = await asyncio.gather(*(one(backend, number) for number in range(count)))
 
-    run = await stage.drive("stream()", act, _numbered(stage, 20, pause), patience=8.0)
+    run = await stage.drive("stream()", act, _numbered(stage, count, pause), patience=8.0)
     run.must_not_raise()
     for number, text in enumerate(run.value):
         wanted = "".join(f"{number}-{k} " for k in range(4))
         if text != wanted:
             raise Broken(f"stream {number} gave {text!r}; the server said {wanted!r}")
-    took, alone = run.marks["end"] - run.marks["start"], 4 * pause
-    if took > 10 * alone:
-        raise Broken(f"20 streams of {alone:.2f} s each took {took:.2f} s: they ran one after the other")
+    return run
+
+
+def _most_at_once(run: Run) -> int:
+    """How many exchanges were under way at the same time, at most."""
+    steps = sorted([(one.started, 1) for one in run.chats] + [(one.ended or run.marks["end"], -1) for one in run.chats])
+    return max(accumulate(step for _, step in steps), default=0)
 
 
 @clause("connection/aclose", timed=True, covers=(160,), source=INTERFACE, why="Sockets that stay open after the end are warnings today and 'too many open files' later.")
@@ -218,6 +230,7 @@ async def second_loop(stage: Stage, case: Case) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # nobody can close the sockets of a loop that is gone
         run = await stage.drive("stream()", act)
+        run.notes.pop("close error", None)  # it holds on to them
         gc.collect()
     if run.error is not None and any(words in str(run.error) for words in ("Event loop is closed", "different loop", "different event loop")):
         raise Broken(f"the second event loop met {type(run.error).__name__}: {run.error}")
@@ -311,14 +324,23 @@ async def stays(stage: Stage, case: Case) -> None:
         raise Broken(f"{run.operation} never reached base_url{run._raised()}")
 
 
-@clause("connection/loop-not-blocked", timed=True, cases=(Case("stream"), Case("complete")), covers=(164,), source=INTERFACE, why="While a blocking client waits, nothing else in the application moves.")
+@clause("connection/loop-not-blocked", cases=(Case("stream"), Case("complete")), covers=(164,), source=INTERFACE, why="While a blocking client waits, nothing else in the application moves.")
 async def not_blocked(stage: Stage, case: Case) -> None:
     """While a call waits for the server the event loop goes on turning.
 
     Use an asynchronous client, or a thread.
     """
+    for pause in (0.15, 0.6):  # a longer one before anybody is blamed: a busy machine stands still for a moment too
+        run = await _with_ticks(stage, case, pause)
+        run.must_not_raise()
+        if run.notes["gap"] <= pause * 0.8:
+            return
+    raise Broken(f"the event loop stood still for {run.notes['gap'] * 1000:.0f} ms of the {pause * 1000:.0f} ms that the server took")
+
+
+async def _with_ticks(stage: Stage, case: Case, pause: float) -> Run:
+    """Drive a call whose answer takes `pause` seconds, and note the longest time for which the loop did nothing else."""
     answer = answer_of(HELLO, stage.contract)
-    pause = 0.15
     act = streaming() if case.id == "stream" else completing()
 
     async def beside(backend: Any, run: Run) -> None:
@@ -338,10 +360,7 @@ async def not_blocked(stage: Stage, case: Case) -> None:
         gaps = [after - before for before, after in pairwise(turns)]
         run.notes["gap"] = max([*gaps, time.monotonic() - turns[-1]])
 
-    run = await stage.drive(f"{case.id}()", beside, lambda request: replace(answer(request), head_after=pause))
-    run.must_not_raise()
-    if run.notes.get("gap", 0.0) > pause * 0.8:
-        raise Broken(f"the event loop stood still for {run.notes['gap'] * 1000:.0f} ms of the {pause * 1000:.0f} ms that the server took")
+    return await stage.drive(f"{case.id}()", beside, lambda request: replace(answer(request), head_after=pause))
 
 
 @clause("connection/leaves-nothing", cases=(Case("stream"), Case("complete"), Case("break")), covers=(166,), source=INTERFACE, why="Tasks nobody awaits, sockets nobody closed: each is a warning in somebody's tests.")

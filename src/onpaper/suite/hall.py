@@ -1,14 +1,16 @@
 """The two threads of a run: one loop where gateways are, one where the backend is driven.
 
 Each drive gets a gateway (a port) of its own, so that a straggler of one case never meets the next. The backend's
-loop is replaced when a subject blocks it for good.
+loop is left to a subject that blocks it, or that will not be cancelled, and the next case gets another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
@@ -16,8 +18,20 @@ from typing import Any, TypeVar
 from onpaper.gateway import Server
 from onpaper.gateway.answering import Answer
 from onpaper.gateway.thread import new_event_loop
+from onpaper.suite.guard import depth_of_guards, leave_behind
 
 T = TypeVar("T")
+
+LOOK = 0.1
+"""Seconds between two looks at whether a drive is overdue."""
+
+
+class Blocked(TimeoutError):
+    """The subject neither came to an end nor let itself be cancelled; its thread was left behind."""
+
+
+class Stopped(BaseException):
+    """Raised inside a subject that never awaits, to end it. No `except Exception` holds it up."""
 
 
 class LoopThread:
@@ -25,16 +39,36 @@ class LoopThread:
 
     def __init__(self, name: str, make: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
         self.loop = make()
+        self._left = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        with contextlib.suppress(Stopped):
+            self.loop.run_forever()
+        if self._left:
+            self.loop.close()
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
         """Run a coroutine there and wait for it. Raises `concurrent.futures.TimeoutError` after `timeout` seconds."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
+
+    def leave(self) -> None:
+        """Give the thread up: it ends as soon as what blocks it gives way.
+
+        A loop that never awaits is ended by an exception from outside, which CPython raises between two of its
+        instructions; a call into C, such as a sleep, has to return first.
+        """
+        self._left = True
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(LOOK)
+        for _ in range(5):  # what holds up the first may not hold up the next
+            if not self._thread.is_alive():
+                return
+            ident = ctypes.c_ulong(self._thread.ident or 0)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(Stopped))
+            self._thread.join(LOOK)
 
     def stop(self) -> None:
         """Cancel what runs and end the thread, unless something blocks it: then it is left behind."""
@@ -52,6 +86,8 @@ async def _cancel_all() -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await asyncio.get_running_loop().shutdown_asyncgens()
+    for _ in range(3):
+        await asyncio.sleep(0)  # a transport that was closed lets go of its socket on a later turn
 
 
 class Hall:
@@ -60,6 +96,7 @@ class Hall:
     def __init__(self) -> None:
         self._gateways = LoopThread("onpaper gateways", new_event_loop)
         self._driver: LoopThread | None = None
+        self._serving: list[Server] = []
 
     @contextlib.contextmanager
     def gateway(self, answer: Answer) -> Iterator[Server]:
@@ -67,11 +104,17 @@ class Hall:
         server = Server(answer)
         self._gateways.run(server.start(), 5)
         server.journal.settle = self._settle
+        self._serving.append(server)
         try:
             yield server
         finally:
-            self._gateways.run(server.stop(), 5)
-            server.journal.settle = _nothing
+            if server in self._serving:
+                self._end(server)
+
+    def _end(self, server: Server) -> None:
+        self._serving.remove(server)
+        self._gateways.run(server.stop(), 5)
+        server.journal.settle = _nothing
 
     def _settle(self) -> None:
         """Let the gateway finish the step it is in, so that what a client has seen stands in the journal."""
@@ -79,30 +122,34 @@ class Hall:
             with contextlib.suppress(FutureTimeout):
                 self._gateways.run(asyncio.sleep(0), 2)
 
-    def drive(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
+    def drive(self, work: Coroutine[Any, Any, T], timeout: float, due: Callable[[], float | None] = lambda: None) -> T:
         """Run a clause where the backend lives.
 
-        Raises TimeoutError when it is not done in time; when the subject blocks the loop itself, the loop is left to
-        it and a new one is made for the next case.
+        `due` tells until when (monotonic seconds) the step that the subject is in must be over, if it has to be.
+        Raises TimeoutError when the clause is not done in `timeout` seconds, and Blocked when the subject cannot
+        even be stopped: its loop is then left to it.
         """
         if self._driver is None:
             self._driver = LoopThread("onpaper backend")
-        try:
-            return self._driver.run(_limited(work, timeout), timeout + 2)
-        except FutureTimeout as error:
-            # TimeoutError in Python 3.11: ours if the loop still answers, a blocked loop otherwise
-            if not self._responsive():
-                self._driver = None
-            raise TimeoutError(f"not done in {timeout:g} s") from error
-
-    def _responsive(self) -> bool:
-        if self._driver is None:
-            return False
-        try:
-            self._driver.run(asyncio.sleep(0), 1)
-        except Exception:
-            return False
-        return True
+        guards, serving = depth_of_guards(), len(self._serving)
+        future = asyncio.run_coroutine_threadsafe(_limited(work, timeout), self._driver.loop)
+        end = time.monotonic() + timeout + 2
+        while True:
+            try:
+                return future.result(LOOK)
+            except FutureTimeout as error:  # TimeoutError itself since Python 3.11
+                if future.done():
+                    raise TimeoutError(f"not done in {timeout:g} s") from error
+            now, until = time.monotonic(), due()
+            if now > end or (until is not None and now > until):
+                break
+        future.cancel()
+        self._driver.leave()
+        self._driver = None
+        leave_behind(guards)
+        for server in self._serving[serving:]:
+            self._end(server)
+        raise Blocked("it blocks the event loop, or will not be cancelled")
 
     def close(self) -> None:
         if self._driver is not None:
