@@ -2,11 +2,15 @@
 
 Everything is read from a `Contract`, so that what is drawn is what that provider takes and says.
 
-    from hypothesis import given
-    from onpaper import Contract, strategies
-
-    @given(strategies.sampling(Contract.load("openai")))
-    def test_my_client_sends_what_it_was_given(params): ...
+>>> from hypothesis import given
+>>> from onpaper import Contract, strategies
+>>> contract = Contract.load("openai")
+>>> def body_of(params):  # your client's own
+...     return {"model": "m", "messages": [{"role": "user", "content": "hi"}], **params}
+>>> @given(strategies.sampling(contract))
+... def test_the_provider_takes_what_my_client_sends(params):
+...     assert contract.violations(body_of(params)) == []
+>>> test_the_provider_takes_what_my_client_sends()
 
 | drawn | by |
 |---|---|
