@@ -212,7 +212,7 @@ class BlocksTheLoop(Correct):
 
     @asynccontextmanager
     async def send(self, method: str, path: str, content: bytes | None) -> AsyncIterator[httpx.Response]:
-        with httpx.Client(verify=TLS, trust_env=False, timeout=self.first_byte) as pool:
+        with httpx.Client(verify=TLS, trust_env=False, timeout=min(2.0, self.first_byte, self.between)) as pool:
             try:
                 response = pool.request(
                     method, self.root + path, content=content, headers=self.headers(method)
