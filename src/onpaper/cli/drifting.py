@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from onpaper.cli import Json, app, console, print_json
-from onpaper.cli.live import BaseUrl, KeyEnv, Model, Yes, ask_first, chosen_model, key_from
+from onpaper.cli.live import BaseUrl, KeyEnv, Model, Yes, ask_first, check_writable, chosen_model, key_from
 from onpaper.cli.recording import give_up, needs_url
 from onpaper.errors import BadInput, nearest
 
@@ -51,6 +51,8 @@ def drift(
     from onpaper.contract import Contract
 
     needs_url(base_url)
+    if keep is not None:
+        check_writable(keep / provider)
     recorded = _recorded(provider, cases or ())
     contract = Contract.load(next(iter(recorded.values())).contract)
     key = key_from(key_env, contract)

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from onpaper.cli import Json, app, print_json
-from onpaper.cli.live import BaseUrl, Context, KeyEnv, Model, Scripted, Yes, ask_first, chosen_model, key_from
+from onpaper.cli.live import (
+    BaseUrl,
+    Context,
+    KeyEnv,
+    Model,
+    Scripted,
+    Yes,
+    ask_first,
+    check_writable,
+    chosen_model,
+    key_from,
+)
 from onpaper.errors import BadInput
 
 if TYPE_CHECKING:
@@ -74,6 +85,7 @@ def record(
     from onpaper.contract import Contract
 
     needs_url(base_url)
+    check_writable(out / provider)
     if new:
         _new(
             provider,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onpaper.cli import app, console
+from onpaper.cli.live import check_writable
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -50,6 +51,8 @@ def tap(
     from onpaper.cassettes.tapping import Tap, default_contract
     from onpaper.contract import Contract
 
+    if folder is not None:
+        check_writable(folder)
     contract = Contract.load(provider or default_contract(Endpoint(url, "").url))
     upstream = Endpoint(url, "", prefix=str(contract.get("endpoint.prefix", "/v1"))).url
     judge = Tap(contract, upstream, folder)

@@ -86,7 +86,8 @@ def parameter_facts(evidence: Evidence, base: Contract) -> Iterator[Fact]:
     if unsupported:
         yield _listed("unsupported", unsupported, "with the value that was sent: ", verified=False)
     if ignored:
-        yield _listed("ignored", ignored)
+        guessed = any(one.case.endswith("-wrong-type") for one in ignored)
+        yield _listed("ignored", ignored, verified=not guessed)
     for one in findings:
         if one.finding == "refused" and one not in unsupported and one.key in known:
             yield Fact(("body", "keys", one.key), False, one.case, one.why)
