@@ -285,7 +285,7 @@ enter(
         applies=lambda subject: (
             "" if any(map(subject.has, METHODS)) else "the backend has neither stream() nor complete()"
         ),
-        examples=20,
+        examples=12,
         machine=machine,
     )
 )

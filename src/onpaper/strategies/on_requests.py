@@ -37,7 +37,7 @@ SOURCE = "https://github.com/fluxions-ai/vui/pull/18"
     name="property/precedence",
     source=SOURCE,
     applies=has_parameters,
-    examples=75,
+    examples=50,
 )
 async def precedence(subject: Subject, case: Given) -> None:
     """A parameter is what the call says, else what the constructor says, else the method's default.
@@ -260,7 +260,7 @@ async def arguments_untouched(subject: Subject, case: Call) -> None:
             raise Broken(f"the call changed {name} of its caller from {before!r} to {after!r}")
 
 
-@holds_for(calls, name="property/body-accepted", source=SOURCE, examples=60)
+@holds_for(calls, name="property/body-accepted", source=SOURCE, examples=40)
 async def body_accepted(subject: Subject, case: Call) -> None:
     """Every body is one that the contract's schema takes, and the provider, played strictly, answers it.
 

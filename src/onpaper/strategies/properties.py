@@ -45,7 +45,7 @@ class Property:
     cases: Callable[[Subject], st.SearchStrategy[Any]] | None = None
     judge: Judge | None = None
     applies: Callable[[Subject], str] = _always
-    examples: int = 50
+    examples: int = 30
     machine: Machine | None = None
 
 
@@ -58,7 +58,7 @@ def holds_for(
     name: str,
     source: str,
     applies: Callable[[Subject], str] = _always,
-    examples: int = 50,
+    examples: int = 30,
 ) -> Callable[[Judge], Judge]:
     """Register a coroutine as the judge of a property; its docstring is the rule, then how a client is put
     right."""
