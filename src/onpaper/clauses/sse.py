@@ -13,7 +13,7 @@ from onpaper.mock import Mock
 from onpaper.script import Script, Write
 from onpaper.suite.play import CUTS, Play, plays
 from onpaper.suite.run import Hung, Run
-from onpaper.suite.stage import Stage, streaming
+from onpaper.suite.stage import PATIENCE, Stage, streaming
 from onpaper.suite.verdict import Broken, NotApplicable
 
 
@@ -195,7 +195,7 @@ async def _one_megabyte(stage: Stage, size: int) -> Run:
         writes = tuple(Write(body[at : at + size]) for at in range(0, len(body), size))
         return replace(script, writes=writes) if script.status == 200 else script
 
-    return await stage.drive("stream()", streaming(), answer, memo=("one megabyte", size))
+    return await stage.drive("stream()", streaming(), answer, memo=("one megabyte", size), patience=PATIENCE)
 
 
 @clause("sse/long-line", timed=True, protocol="sse", cases=(Case("one-megabyte"),), covers=(53,), source=OPENAI_TESTS,
