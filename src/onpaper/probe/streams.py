@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from onpaper.exchange import Reply
 from onpaper.probe.fact import Evidence, Fact, fact, literal
 from onpaper.probe.replies import SPOKEN, THOUGHTS, absence, call_template, counts, templated
-from onpaper.wire import sse
-
-Chunk = dict[str, Any]
+from onpaper.probe.stream import Stream, bare, choice_of, chunk_template, delta_of
 
 
 def stream_facts(evidence: Evidence) -> Iterator[Fact]:
@@ -37,65 +33,6 @@ def stream_facts(evidence: Evidence) -> Iterator[Fact]:
     thinking = Stream.of(evidence, "reasoning-stream")
     if thinking is not None:
         yield from _reasoning(thinking)
-
-
-class Stream:
-    """A recorded stream taken apart.
-
-    `preamble` comes before any choice, `pieces` are the chunks up to the finish, `closing` is the one with
-    the finish reason, `after` are those that follow.
-    """
-
-    def __init__(self, case: str, reply: Reply) -> None:
-        self.case, self.reply = case, reply
-        self.body = reply.body
-        events, _ = sse.decode([self.body])
-        self.sentinel = any(event.data.strip() == "[DONE]" for event in events)
-        self.chunks = [value for event in events if isinstance(value := _json(event.data), dict)]
-        self.preamble = [chunk for chunk in self.chunks[:1] if not _choice(chunk)]
-        spoken = self.chunks[len(self.preamble) :]
-        finishing = next(
-            (n for n, one in enumerate(spoken) if _choice(one).get("finish_reason")), len(spoken) - 1
-        )
-        self.pieces = spoken[:finishing]
-        self.closing: Chunk = spoken[finishing] if spoken else {}
-        self.after = spoken[finishing + 1 :]
-
-    @classmethod
-    def of(cls, evidence: Evidence, case: str) -> Stream | None:
-        reply = evidence.reply(case)
-        if reply is None or not evidence.answered(case):
-            return None
-        return cls(case, reply) if "event-stream" in (reply.header("content-type") or "") else None
-
-    @property
-    def deltas(self) -> list[dict[str, Any]]:
-        return [delta_of(chunk) for chunk in self.pieces]
-
-    @property
-    def calls(self) -> list[list[dict[str, Any]]]:
-        """The tool-call fragments, grouped by chunk."""
-        every = [delta_of(chunk).get("tool_calls") for chunk in [*self.pieces, self.closing]]
-        return [[one for one in group if isinstance(one, dict)] for group in every if group]
-
-
-def _json(data: str) -> Any:
-    try:
-        return json.loads(data)
-    except ValueError:
-        return None
-
-
-def _choice(chunk: Chunk) -> dict[str, Any]:
-    choices = chunk.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    return first if isinstance(first, dict) else {}
-
-
-def delta_of(chunk: Chunk) -> dict[str, Any]:
-    """The delta of a chunk's first choice; empty when there is none."""
-    delta = _choice(chunk).get("delta")
-    return delta if isinstance(delta, dict) else {}
 
 
 # ---- framing ----
@@ -146,31 +83,12 @@ def _chunks(stream: Stream) -> Iterator[Fact]:
         yield fact("stream.first", first, case)
     if bare(last) != bare(chunk):
         yield fact("stream.last", last, case)
-    before = _choice(usual)
+    before = choice_of(usual)
     if "finish_reason" in before:
         word = before["finish_reason"]
         yield fact("stream.before_finish", "null" if word is None else "empty", case)
-    if not _choice(stream.closing).get("finish_reason"):
+    if not choice_of(stream.closing).get("finish_reason"):
         yield fact("stream.finishes", False, case)
-
-
-def chunk_template(chunk: Chunk) -> dict[str, Any]:
-    """A chunk as a template; one with no choices has none."""
-    template = templated(chunk, {**SPOKEN, "obfuscation": "{obfuscation}"})
-    choice = _choice(chunk)
-    if choice:
-        names = {"index": "{index}", "delta": "{delta}", "finish_reason": "{finish}"}
-        template["choices"] = [templated(choice, names)]
-    elif "choices" in chunk:
-        template["choices"] = literal(chunk["choices"])
-    if choice:
-        template.setdefault("usage", "{usage}")  # left out where there are no counts
-    return template
-
-
-def bare(template: dict[str, Any]) -> dict[str, Any]:
-    """A chunk's template without what comes and goes."""
-    return {key: value for key, value in template.items() if key not in ("usage", "obfuscation")}
 
 
 # ---- deltas ----
@@ -307,7 +225,7 @@ def _counts(asked: Stream | None, unasked: Stream | None) -> Iterator[Fact]:
     yield fact("stream.usage.template", counts(carrying["usage"]), stream.case)
     if carrying in stream.after:
         own = chunk_template(carrying)
-        if _choice(carrying):
+        if choice_of(carrying):
             own["choices"] = literal(carrying["choices"])
         yield fact("stream.usage.own", own, stream.case)
 
