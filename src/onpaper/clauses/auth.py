@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, View, clause
+from onpaper.clauses.listening import listening
 from onpaper.clauses.operations import REQUEST_CASES
 from onpaper.contract import Contract
 from onpaper.exchange import Exchange, Request, header_values
@@ -237,54 +237,26 @@ async def not_in_repr(stage: Stage, case: Case) -> None:
         raise Broken(f"repr() shows the key: {run.value.replace(KEY, '<key>')[:300]}")
 
 
-class _Keeping(logging.Handler):
-    """Keeps every record with its arguments, as text."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.NOTSET)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self.lines.append(f"{record.name}: {record.getMessage()} {record.args!r} {record.exc_text or ''}")
-        except Exception as error:
-            self.lines.append(f"{record.name}: {error!r}")
-
-
 @clause("auth/key-not-in-logs", cases=(Case("stream"), Case("complete"), Case("list-models"), Case("unauthorized")), covers=(27,),
         source="https://github.com/steve-goldberg/NocoBot/issues/3",
         why="httpx and httpcore log at DEBUG what they send; an application's logging config may let that through.")  # fmt: skip
 async def not_in_logs(stage: Stage, case: Case) -> None:
-    """The key is in no log record, at any level, of any logger, nor in a record's arguments.
+    """The key is in no log record, at any level, of any logger, nor in a record's arguments; neither is it printed or in a warning.
 
     Hand the key to your HTTP library in a form that its log does not print.
     """
     needs_key(stage)
-    handler, root = _Keeping(), logging.getLogger()
-    level = root.level
-    named = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
-    levels = {logger: (logger.level, logger.propagate, logger.disabled) for logger in named}
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    for logger in named:
-        logger.setLevel(logging.NOTSET)
-        logger.propagate, logger.disabled = True, False
-    try:
+    with listening() as lines:
         if case.id == "list-models":
             run = await stage.drive("list_models()", lambda backend, run: backend.list_models())
         elif case.id == "unauthorized":
             run = await stage.drive("stream()", streaming(), Play("unauthorized"))
         else:
             run = await stage.drive(f"{case.id}()", streaming() if case.id == "stream" else completing())
-    finally:
-        root.removeHandler(handler)
-        root.setLevel(level)
-        for logger, (old, propagate, disabled) in levels.items():
-            logger.setLevel(old)
-            logger.propagate, logger.disabled = propagate, disabled
-    for line in handler.lines:
+    for line in lines:
         if KEY in line:
-            raise Broken(f"a log record shows the key: {line.replace(KEY, '<key>')[:400]}")
+            where, _, said = line.replace(KEY, "<key>").partition(": ")
+            raise Broken(f"{where} shows the key: {said[:400]}")
     if not run.exchanges and case.id != "list-models":
         run.must_not_raise()
 

@@ -249,18 +249,21 @@ async def model(stage: Stage, case: Case) -> None:
 
 @clause(
     "body/messages",
-    cases=METHODS,
+    cases=(*METHODS, Case("stream-long"), Case("complete-long")),
     covers=(15,),
     source=INTERFACE,
-    why="A client that drops, merges or reorders messages changes the prompt behind the application's back.",
+    why="A client that drops, cuts, merges or reorders messages changes the prompt behind the application's back.",
 )
 async def messages(stage: Stage, case: Case) -> None:
     """The messages go out as they were given, in their order.
 
     Pass them through; convert only what the provider's protocol writes differently.
     """
-    given = [*MESSAGES, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "Again."}]
-    run = await (stage.stream(messages=given) if case.id == "stream" else stage.complete(messages=given))
+    turn = [{"role": "assistant", "content": "Hello."}, {"role": "user", "content": "Again."}]
+    if case.id.endswith("-long"):
+        turn = [*turn, {"role": "assistant", "content": "Hello. " * 4000}, {"role": "user", "content": "Once more."}] * 20
+    given = [*MESSAGES, *turn]
+    run = await (stage.stream(messages=given) if case.id.startswith("stream") else stage.complete(messages=given))
     sent = run.body.get("messages")
     plain = [(one.get("role"), one.get("content")) for one in sent] if _objects(sent) else sent
     if plain != [(one["role"], one["content"]) for one in given]:

@@ -44,13 +44,14 @@ async def silent(stage: Stage, case: Case) -> None:
 
 @clause("prefill/repeated", covers=(124, 131), source=INTERFACE, why="A timer or a counter inside prefill bills every tenth call.")
 async def repeated(stage: Stage, case: Case) -> None:
-    """On a metered provider twenty prefills in a row, and at once, make no request; the reply that follows makes one."""
+    """On a metered provider twenty prefills in a row, of what a person says bit by bit, and at once, make no request; the reply that follows makes one."""
     only(stage, metered=True)
     await stage.plain_stream()
 
     async def act(backend: Any, run: Run) -> None:
-        for _ in range(10):
-            await backend.prefill(list(PREFIX))
+        for number in range(10):
+            said = "Tell me, " + "word after word, " * 2**number
+            await backend.prefill([*PREFIX[:1], {"role": "user", "content": said}])
         await asyncio.gather(*(backend.prefill(list(PREFIX)) for _ in range(10)))
         async for _ in await opened(backend):
             pass

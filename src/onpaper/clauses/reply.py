@@ -31,7 +31,7 @@ async def _fails(stage: Stage, play: Play, why: str) -> Run:
     return run
 
 
-@clause("reply/text", cases=plays("hello", "long-answer", "unicode", "sse-unicode-separators"), source=OPENAI, covers=(94,), why="The plainest reply there is.")
+@clause("reply/text", cases=plays("hello", "long-answer", "verbatim", "unicode", "sse-unicode-separators"), source=OPENAI, covers=(94,), why="The plainest reply there is.")
 async def text(stage: Stage, play: Play) -> None:
     """The text of an ordinary reply comes out of complete() unchanged."""
     run = await stage.complete(play)
@@ -196,7 +196,7 @@ async def refusal_signalled(stage: Stage, play: Play) -> None:
         raise Broken(f"the model refused, and complete() gave {run.given}", run.wire)
 
 
-@clause("reply/agrees-with-stream", cases=plays("hello", "long-answer", "unicode", "length"), source="https://github.com/langchain-ai/langchainjs/issues/11417", covers=(102,),
+@clause("reply/agrees-with-stream", cases=plays("hello", "long-answer", "verbatim", "unicode", "length"), source="https://github.com/langchain-ai/langchainjs/issues/11417", covers=(102,),
         why="The class of bug where only one of the two paths was mended.")  # fmt: skip
 async def agrees(stage: Stage, play: Play) -> None:
     """complete() and the joined stream() of the same reply give the same text and the same counts."""

@@ -23,7 +23,7 @@ def keeps(name: str, *mocks: str, why: str, source: str, covers: tuple[int, ...]
     return clause(f"stream/{name}", protocol="sse", cases=plays(*mocks, cuts=cuts), source=source, covers=covers, why=why)
 
 
-@clause("stream/text", cases=plays("hello", "long-answer", cuts=("events", "whole")), covers=(47, 56), source=OPENAI,
+@clause("stream/text", cases=plays("hello", "long-answer", "verbatim", cuts=("events", "whole")), covers=(47, 56), source=OPENAI,
         why="The plainest stream there is; when this fails, read nothing into the rest.")  # fmt: skip
 async def text(stage: Stage, play: Play) -> None:
     """The text of an ordinary stream comes out whole, in order and once."""

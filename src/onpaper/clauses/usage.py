@@ -11,7 +11,7 @@ from onpaper.suite.run import Run
 from onpaper.suite.stage import Stage, opened
 from onpaper.suite.verdict import Broken, NotApplicable
 
-COUNTED = ("hello", "long-answer")
+COUNTED = ("hello", "long-answer", "verbatim")
 
 
 def counts(run: Run) -> tuple[Any, Any]:
