@@ -111,8 +111,9 @@ class Coverage:
         further = schema.get("additionalProperties")
         if isinstance(further, Mapping):
             known = schema.get("properties", {})
-            items = held[0].items() if held is not None and isinstance(held[0], dict) else ()
-            for one in [None] if held is None else [(item,) for key, item in items if key not in known]:
+            given = held[0] if held is not None and isinstance(held[0], dict) else {}
+            others = [(item,) for key, item in given.items() if key not in known]
+            for one in [None] if held is None else others:
                 yield from self._reach(further, f"{path}/*", one, inside)
         if "items" in schema:
             items = held[0] if held is not None and isinstance(held[0], list) else ()
@@ -183,8 +184,9 @@ def measure(name: str, drawn: st.SearchStrategy[Any], contract: Contract, exampl
     coverage = Coverage(contract.schema)
     for body in bodies:
         try:
+            body = json.loads(json.dumps(body, allow_nan=False))
             found = {one.situation for one in contract.violations(body)}
-        except ValueError:  # bytes, or what else JSON has no form for
+        except (TypeError, ValueError):  # bytes, or what else JSON has no form for
             found = {"not JSON"}
         result.taken += not found
         result.reached |= coverage.reached(body)
@@ -198,7 +200,7 @@ def generators(contract: Contract) -> Iterator[tuple[str, st.SearchStrategy[Any]
     wrong = strategies.request_bodies(contract, valid=False)
     yield "onpaper, wrong", wrong.map(lambda one: one.body)
     try:
-        import schemathesis
+        import schemathesis  # type: ignore[import-not-found]
     except ImportError:
         return
     operation = schemathesis.openapi.from_dict(openapi(contract))["/chat"]["POST"]
