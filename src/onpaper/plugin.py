@@ -14,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from onpaper.cassettes.fixture import CassetteGateway, RespxCassette
     from onpaper.gateway import Gateway, RespxGateway
 
 ITEMS = "pyproject.toml"
@@ -95,3 +96,22 @@ def respx_gateway() -> Iterator[RespxGateway]:
         served = RespxGateway(router)
         yield served
         served.check()
+
+
+@pytest.fixture
+def cassette() -> Iterator[CassetteGateway]:
+    """Recordings on a real socket: `cassette.play("groq/tools")`.
+
+    A request that was not recorded fails the test, and so does a cassette that is left unplayed.
+    """
+    from onpaper.cassettes.fixture import on_a_socket
+
+    yield from on_a_socket()
+
+
+@pytest.fixture
+def respx_cassette() -> Iterator[RespxCassette]:
+    """The same recordings without a socket, for httpx clients, through respx."""
+    from onpaper.cassettes.fixture import through_respx
+
+    yield from through_respx()
