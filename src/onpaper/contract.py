@@ -450,7 +450,7 @@ def _violations(error: Any, body: Any) -> list[Violation]:
     kind = error.kind
     value: Any = body
     for part in error.instance_path:
-        value = value[part]
+        value = value[part if isinstance(value, list) else str(part)]  # "50256" as a key comes back as a number
     pointer = "".join(map(_step, parts))
     dotted = "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in parts).lstrip(".")
     if kind.name == "additionalProperties":

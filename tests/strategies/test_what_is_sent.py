@@ -232,3 +232,9 @@ def test_a_tool_choice_names_an_offered_tool() -> None:
 
 def test_now_and_then_there_are_as_many_tools_as_a_provider_takes() -> None:
     assert max(map(len, every(strategies.tools(), 100))) == 128
+
+
+def test_a_key_that_looks_like_a_number_is_named_in_its_violation() -> None:
+    body = strategies.body_with(OPENAI, {"logit_bias": {"50256": 1000}})
+    (violation,) = OPENAI.violations(body)
+    assert (violation.pointer, violation.situation) == ("/logit_bias/50256", "above_maximum")

@@ -102,7 +102,8 @@ class Refused:
         if further is False:
             yield st.builds(partial(put, UNKNOWN), good, st.just(1))
         elif isinstance(further, Mapping):
-            yield st.builds(partial(put, "k"), good, self.of(further, name))
+            for key in ("k", "50256"):  # keys like numbers come up in `logit_bias`, and trip careless readers
+                yield st.builds(partial(put, key), good, self.of(further, name))
         if high is not None:
             value = self._accepted.of(further if isinstance(further, Mapping) else {})
             yield value.map(lambda one: {f"k{number}": one for number in range(high + 1)})
