@@ -57,7 +57,7 @@ class Minimal:
         return words.replace(key, "…") if key else words
 
     async def stream(self, messages, max_tokens=None, temperature=None, top_p=None, presence_penalty=None, stop=None, stats=None):
-        options = dict(max_tokens=max_tokens, temperature=temperature, top_p=top_p, presence_penalty=presence_penalty, stop=stop)
+        options = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "presence_penalty": presence_penalty, "stop": stop}
         response = await self._ask(True, messages, options)
         ended = finished = False
         usage = {}
@@ -127,7 +127,7 @@ class Minimal:
         return chunk
 
     async def complete(self, messages, max_tokens=None, temperature=None, top_p=None, presence_penalty=None, tools=None, stop=None):
-        options = dict(max_tokens=max_tokens, top_p=top_p, presence_penalty=presence_penalty, stop=stop, tools=tools)
+        options = {"max_tokens": max_tokens, "top_p": top_p, "presence_penalty": presence_penalty, "stop": stop, "tools": tools}
         options["temperature"] = self.sampling.get("temperature", 0.0) if temperature is None else temperature
         response = await self._ask(False, messages, options)
         try:

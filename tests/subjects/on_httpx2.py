@@ -143,7 +143,7 @@ class Said:
         if reply.get("error"):
             raise failed(json.dumps(reply, ensure_ascii=False))
         self.usage = reply.get("usage") or {}
-        choice = [one for one in reply["choices"] if not one.get("index")][0]
+        choice = next(one for one in reply["choices"] if not one.get("index"))
         return self._choice(choice, choice["message"], failed)
 
     def _choice(self, choice: dict[str, Any], message: dict[str, Any] | None, failed: Any) -> str:

@@ -136,13 +136,13 @@ class StdlibBackend:
         return json.dumps(body, allow_nan=False, ensure_ascii=False).encode("utf-8")
 
     def stream(self, messages, *, max_tokens=512, temperature=None, top_k=None, top_p=None, presence_penalty=None, stop=None, stats=None):
-        given = dict(temperature=temperature, top_k=top_k, top_p=top_p, presence_penalty=presence_penalty)
+        given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "presence_penalty": presence_penalty}
         values = {"temperature": 1.0, "top_p": 0.95, **self.sampling, **{k: v for k, v in given.items() if v is not None}}
         return Pieces(self, self._body(messages, True, {"max_tokens": max_tokens, "stop": stop, **values}), stats)
 
     async def complete(self, messages, *, max_tokens=1024, temperature=None, top_k=None, top_p=None, presence_penalty=None,
                        tools=None, stop=None, stats=None):  # fmt: skip
-        given = dict(temperature=temperature, top_k=top_k, top_p=top_p, presence_penalty=presence_penalty)
+        given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "presence_penalty": presence_penalty}
         values = {"temperature": 0.0, **self.sampling, **{k: v for k, v in given.items() if v is not None}}
         body = self._body(messages, False, {"max_tokens": max_tokens, "stop": stop, "tools": tools, **values})
         status, text = await self._ask("POST", "/chat/completions", body)

@@ -27,7 +27,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 
 def main() -> None:
     """Run the command line: bad input is one sentence and exit 2, never a traceback."""
-    from onpaper.cli import cassettes, checking, drifting, fuzzing, listing, measuring, modelling, recording, serving, tapping  # noqa: F401 - importing a module enters its commands
+    from onpaper.cli import (  # noqa: F401 - importing a module enters its commands
+        cassettes,
+        checking,
+        drifting,
+        fuzzing,
+        listing,
+        measuring,
+        modelling,
+        recording,
+        serving,
+        tapping,
+    )
 
     try:
         app()
