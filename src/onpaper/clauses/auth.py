@@ -29,6 +29,14 @@ def needs_key(stage: Stage) -> None:
         raise NotApplicable("the declaration names no environment variable with {key}")
 
 
+async def sends_key(stage: Stage) -> None:
+    """The same, and raise NotApplicable unless an ordinary stream carries the key."""
+    needs_key(stage)
+    run = await stage.stream()
+    if not any(carries(credentials(one.request, View(stage.contract)), KEY, stage.contract) for one in run.exchanges):
+        raise NotApplicable("an ordinary stream does not carry the key: see auth/header")
+
+
 async def _call(stage: Stage, name: str, setup: Setup, play: Play = HELLO) -> Run:
     if name == "stream":
         return await stage.stream(play, setup)
@@ -145,7 +153,7 @@ def _no_header(stage: Stage, run: Run) -> None:
         why="Keys are pasted with the line end that was copied along.")  # fmt: skip
 async def stripped(stage: Stage, case: Case) -> None:
     """A key with blanks or a line end around it is stripped, or refused without being shown."""
-    needs_key(stage)
+    await sends_key(stage)
     run = await stage.stream(setup=Setup(key=case.value))
     if run.error is not None:
         _not_shown(run, KEY)
@@ -305,7 +313,7 @@ async def redirect_method(stage: Stage, case: Case) -> None:
         source="https://github.com/encode/httpx/issues/568", why="~/.netrc and a user name in the URL replace the Authorization header in many HTTP libraries.")  # fmt: skip
 async def explicit_key(stage: Stage, case: Case) -> None:
     """The configured key wins over ~/.netrc and over a user name in the base URL."""
-    needs_key(stage)
+    await sends_key(stage)
     if case.id == "userinfo":
         run = await stage.stream(setup=Setup(userinfo="someone:else"))
         if run.phase == "construct" or (run.error is not None and not run.exchanges):

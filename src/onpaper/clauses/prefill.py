@@ -117,7 +117,7 @@ async def keeps_state(stage: Stage, case: Case) -> None:
     run = await stage.drive("stream()", act)
     if not run.chats:
         run.must_not_raise()
-    if run.chats[-1].request.json() != plain.body:
+    if plain.body not in [one.request.json() for one in run.chats]:
         raise Broken("after a prefill the same call sent another body", run.chats[-1].request.body, "request body")
 
 
