@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from onpaper.clauses import Case
+from onpaper.suite.guard import programs_started
 from onpaper.suite.play import Play
 from onpaper.suite.run import Run
 from onpaper.suite.stage import Stage
@@ -54,9 +55,9 @@ async def prefilled(stage: Stage) -> Run:
     stage.needs("prefill")
 
     async def act(backend: Any, run: Run) -> None:
-        before = set(asyncio.all_tasks()), set(threading.enumerate()), set(_timers())
+        before, programs = (set(asyncio.all_tasks()), set(threading.enumerate()), set(_timers())), programs_started()
         await backend.prefill([{"role": "system", "content": "You are brief."}, {"role": "user", "content": "Say"}])
-        await _stragglers(*before, at_least=0.3 if stage.contract.metered else 0.05)
+        await _stragglers(*before, at_least=LATEST if programs_started() > programs else 0.05)
 
     return await stage.drive("prefill()", act, memo="prefill")
 
@@ -68,7 +69,7 @@ LATEST = 3.0
 async def _stragglers(tasks: set[Any], threads: set[Any], timers: set[Any], at_least: float) -> None:
     """Wait until the tasks, threads and timers that were not there before have ended, `LATEST` seconds at most.
 
-    What runs in another process cannot be seen: `at_least` seconds are for that.
+    What another program does cannot be seen: `at_least` seconds are for that.
     """
     loop = asyncio.get_running_loop()
     start = loop.time()

@@ -20,6 +20,7 @@ FOREIGN = re.compile(
 )
 _LOCAL_NAMES = {"localhost", "", "ip6-localhost"}
 _CONNECTS = ("socket.connect", "socket.sendto", "socket.sendmsg")
+_STARTS = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.system")
 _LOOKS_UP = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 
 
@@ -47,6 +48,7 @@ class _Guard:
     def __init__(self, outer: _Guard | None) -> None:
         self.outer = outer
         self.tried: list[str] = []
+        self.programs = 0
         self.environment = dict(os.environ)
         self.load = ssl.SSLContext.load_verify_locations
 
@@ -70,6 +72,9 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     if event in _CONNECTS:
         address = args[1]
         host = address[0] if isinstance(address, tuple) else None  # a Unix socket is local
+    elif event in _STARTS:
+        guard.programs += 1
+        return
     elif event in _LOOKS_UP:
         host = args[0][0] if isinstance(args[0], tuple) else args[0]
     else:
@@ -112,6 +117,11 @@ def guarded(env: Mapping[str, str | None]) -> Iterator[list[str]]:
         if _now is guard:
             guard.restore()
             _now = guard.outer
+
+
+def programs_started() -> int:
+    """How many programs were started under the guard that is on now: what they do cannot be seen from here."""
+    return 0 if _now is None else _now.programs
 
 
 def leave_behind(depth: int) -> None:

@@ -1,0 +1,24 @@
+"""Clients that break a promise where nobody would look: the clause that is about it has to blame them all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from onpaper.suite.declaration import declare
+from onpaper.suite.judge import Judge, plan
+
+from .adversarial import AIMS
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # what they leave behind is theirs
+
+
+@pytest.mark.parametrize("name", AIMS)
+def test_the_clause_that_is_about_it_blames_the_client(name: str) -> None:
+    module = "at_import" if name == "CallsHomeAtImport" else "adversarial"
+    factory = f"tests.subjects.{module}:{name}"
+    one = declare(name, {"factory": factory, "contract": "litellm", "env": {"LITELLM_KEY": "{key}"}})
+    with Judge() as judge:
+        verdicts = [judge.verdict(item) for item in plan(one, AIMS[name])]
+    blaming = {verdict.clause: verdict.message for verdict in verdicts if verdict.verdict == "broken"}
+    assert blaming.keys() == set(AIMS[name])
+    assert not any("onpaper itself failed" in message for message in blaming.values())
