@@ -1,0 +1,162 @@
+"""`onpaper check` as a person runs it: a class that this repository has never seen, in a project of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CLIENT = '''
+from onpaper.backends import LiteLLMBackend
+
+
+class Right(LiteLLMBackend):
+    """A correct one."""
+
+
+class PrefillsAloud(LiteLLMBackend):
+    async def prefill(self, messages):
+        await self.complete(messages, max_tokens=1)
+
+
+class SendsTopK(LiteLLMBackend):
+    def _extra_keys(self, sampling):
+        return {"top_k": 20}
+
+
+class SwapsTheCounts(LiteLLMBackend):
+    async def stream(self, messages, *, stats=None, **kwargs):
+        own = {}
+        async for piece in super().stream(messages, stats=own, **kwargs):
+            yield piece
+        if stats is not None:
+            stats.update(own, prompt_tokens=own.get("completion_tokens"), completion_tokens=own.get("prompt_tokens"))
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    package = tmp_path / "mypkg"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "llm.py").write_text(CLIENT)
+    return tmp_path
+
+
+def onpaper(project: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"}
+    command = [sys.executable, "-c", "from onpaper.cli import main; main()", *arguments]
+    return subprocess.run(command, cwd=project, env={**clean, **env}, capture_output=True, text=True, timeout=240)
+
+
+def judged(project: Path, name: str, *topics: str) -> tuple[int, list[dict[str, Any]]]:
+    options = [part for topic in topics for part in ("--clause", topic)]
+    done = onpaper(
+        project, "check", f"mypkg.llm:{name}", "--contract", "litellm", "--env", "VUI_LITELLM_KEY={key}", *options, "--json", "-"
+    )
+    assert done.stderr == "", done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def broken(verdicts: list[dict[str, Any]]) -> set[str]:
+    return {one["clause"] for one in verdicts if one["verdict"] == "broken"}
+
+
+def test_a_correct_backend_is_blamed_for_nothing(project: Path) -> None:
+    status, verdicts = judged(project, "Right", "body", "auth", "prefill", "usage", "sse")
+    assert (status, broken(verdicts)) == (0, set())
+
+
+def test_a_prefill_that_bills_is_told_so(project: Path) -> None:
+    status, verdicts = judged(project, "PrefillsAloud", "prefill", "stream/text")
+    assert status == 1
+    assert broken(verdicts) == {"prefill/silent", "prefill/repeated"}
+
+
+def test_a_parameter_that_the_provider_refuses_is_told_so(project: Path) -> None:
+    status, verdicts = judged(project, "SendsTopK", "body/whitelist", "body/types", "stream/text")
+    assert status == 1
+    assert broken(verdicts) == {"body/whitelist"}
+
+
+def test_swapped_counts_are_told_so(project: Path) -> None:
+    status, verdicts = judged(project, "SwapsTheCounts", "usage/counts", "stream/text", "sse/bom")
+    assert status == 1
+    assert broken(verdicts) == {"usage/counts"}
+
+
+def test_a_backend_without_its_key_is_told_so(project: Path) -> None:
+    done = onpaper(
+        project, "check", "mypkg.llm:Right", "--contract", "litellm", "--env", "ANOTHER_KEY={key}", "--clause", "auth/header", "--json", "-"
+    )
+    assert done.returncode == 1
+    assert broken(json.loads(done.stdout)) == {"auth/header"}
+
+
+def test_a_verdict_has_these_keys_and_no_others(project: Path) -> None:
+    _, verdicts = judged(project, "Right", "stream/text")
+    assert {tuple(one) for one in verdicts} == {("backend", "clause", "case", "level", "verdict", "message", "source")}
+
+
+def test_the_reports_for_ci_are_written(project: Path) -> None:
+    summary = project / "summary.md"
+    arguments = ("check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "stream/text", "--junit", "out/junit.xml", "--json", "out/v.json")
+    done = onpaper(project, *arguments, GITHUB_STEP_SUMMARY=str(summary))
+    assert done.returncode == 0, done.stderr
+    assert ET.parse(project / "out/junit.xml").getroot().find("testsuite") is not None
+    assert json.loads((project / "out/v.json").read_text())
+    assert "| stream |" in summary.read_text("utf-8")
+    assert "\x1b[" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("check", "nope"), "no backend 'nope' is declared"),
+        (("check", "mypkg.llm:Nope", "--contract", "litellm"), "has no 'Nope'"),
+        (("check", "no.such.module:X", "--contract", "litellm"), "cannot be imported"),
+        (("check", "mypkg.llm:Right"), "needs --contract"),
+        (("check", "mypkg.llm:Right", "--contract", "gorq"), "did you mean 'groq'"),
+        (("check", "mypkg.llm:Right", "--contract", "litellm", "--env", "X"), "--env wants NAME=VALUE"),
+        (("check", "mypkg.llm:Right", "--contract", "litellm", "--can", "fly=yes"), "unknown capability 'fly'"),
+        (("check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "sse/bob"), "did you mean 'sse/bom'"),
+        (("explain", "sse/bob"), "did you mean 'sse/bom'"),
+        (("show", "../x"), "cannot be the name of a contract"),
+        (("serve", "--mock", "helo"), "did you mean 'hello'"),
+        (("serve", "--host", "0.0.0.0"), "not a loopback address"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(project: Path, arguments: tuple[str, ...], words: str) -> None:
+    done = onpaper(project, *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr and done.stdout == ""
+
+
+def test_a_malformed_contract_names_file_key_and_the_known_keys(project: Path) -> None:
+    (project / "contracts").mkdir()
+    (project / "contracts" / "mine.toml").write_text('extends = "openai"\n[stream]\nnewlin = "lf"\n')
+    done = onpaper(project, "show", "mine")
+    assert done.returncode == 2
+    assert all(words in done.stderr for words in ("mine.toml", "'newlin'", "did you mean 'newline'"))
+
+
+def test_a_cassette_that_would_build_an_object_is_refused(project: Path) -> None:
+    folder = project / "cassettes" / "groq"
+    folder.mkdir(parents=True)
+    (folder / "x.yaml").write_text("interactions: !!python/object/apply:os.system ['true']\nversion: 1\n")
+    done = onpaper(project, "list", "cassettes")
+    assert done.returncode == 2
+    assert "x.yaml" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_nothing_heavy_is_imported_for_the_help(project: Path) -> None:
+    script = "import sys, onpaper.plugin, onpaper.cli; print([n for n in ('httpx','hypothesis','vcr','jsonschema_rs','respx','rich.table','onpaper.suite') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]"
