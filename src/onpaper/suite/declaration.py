@@ -72,7 +72,7 @@ class Declared:
             sys.path.insert(0, os.getcwd())
         try:
             value: Any = importlib.import_module(module_name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BadInput(
                 f"backend {self.name!r}: module {module_name!r} cannot be imported ({type(error).__name__}: {error});"
                 " run onpaper where your package can be imported, in the environment it is installed in"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,17 @@ from onpaper.errors import BadInput, nearest
 from onpaper.exchange import Exchange
 from onpaper.suite.declaration import Declared
 from onpaper.suite.guard import guarded
-from onpaper.suite.hall import Hall
+from onpaper.suite.hall import Blocked, Hall
 from onpaper.suite.known import apply_known
 from onpaper.suite.play import Play
-from onpaper.suite.run import Run
+from onpaper.suite.run import Hung, Run
 from onpaper.suite.stage import KEY, Stage
 from onpaper.suite.verdict import Broken, NotApplicable, Verdict
 
 CASE_SECONDS = 60.0
 """The most that one case may take; each drive in it has a shorter limit of its own."""
+BLOCKS = 4
+"""How often one case may leave a blocked loop behind."""
 ATTEMPTS = 3
 
 
@@ -69,6 +71,7 @@ class Judge:
     def __init__(self, *, patience: float = 1.0, attempts: int = ATTEMPTS) -> None:
         self._hall = Hall()
         self._stages: dict[str, Stage] = {}
+        self._refused: dict[str, BadInput] = {}
         self._patience, self._attempts = patience, attempts
 
     def __enter__(self) -> Judge:
@@ -82,18 +85,27 @@ class Judge:
 
     def stage(self, declared: Declared) -> Stage:
         """The stage of a backend. Raises BadInput when its factory cannot be imported or called."""
+        if declared.name in self._refused:
+            raise self._refused[declared.name]
         if declared.name not in self._stages:
-            with guarded({}) as strayed:
-                try:
-                    factory = declared.load()
-                except BadInput as error:
-                    if strayed:
-                        raise BadInput(f"{error} (it tried to reach {strayed[0]} while it was imported)") from None
-                    raise
-            stage = Stage(declared, self._hall, factory, pace=self._patience)
-            self._stages[declared.name] = stage
-            self._try_out(stage)
+            try:
+                self._stages[declared.name] = self._set_up(declared)
+            except BadInput as error:
+                self._refused[declared.name] = error
+                raise
         return self._stages[declared.name]
+
+    def _set_up(self, declared: Declared) -> Stage:
+        with guarded({}) as strayed:
+            try:
+                factory = declared.load()
+            except BadInput as error:
+                if strayed:
+                    raise BadInput(f"{error} (it tried to reach {strayed[0]} while it was imported)") from None
+                raise
+        stage = Stage(declared, self._hall, factory, pace=self._patience, strayed=list(strayed))
+        self._try_out(stage)
+        return stage
 
     def _try_out(self, stage: Stage) -> None:
         async def make() -> Run:
@@ -102,14 +114,15 @@ class Judge:
                 pass
             return run
 
+        name = stage.declared.name
         try:
-            run = self._hall.drive(make(), 20)
+            run = self._hall.drive(make(), CASE_SECONDS, lambda: stage.due)
         except TimeoutError:
-            raise BadInput(f"backend {stage.declared.name!r}: the factory {stage.declared.factory} did not return in 20 s") from None
+            said = f"the factory {stage.declared.factory} did not return, or closing what it made did not"
+            raise BadInput(f"backend {name!r}: {said}; it was stopped") from None
         if run.phase == "construct":
-            name, error = stage.declared.name, run.error
+            error = run.error
             where = f" after trying to reach {run.strayed[0]}, which onpaper refuses" if run.strayed else ""
-            del self._stages[name]
             said = str(error).replace(KEY, "<key>")
             raise BadInput(
                 f"backend {name!r}: {stage.declared.factory}(model=…, base_url=…) raised {type(error).__name__}{where}:"
@@ -168,11 +181,22 @@ class Judge:
         if isinstance(item.case, Play) and item.case.source == "mock":
             _speaks(item.case, declared)
         if clause.kind == "property":
+            self._drive(stage, lambda: _not_hanging(stage))
             clause.judge(stage, item.case)
         elif clause.kind == "request":
-            self._hall.drive(_judge_requests(stage, item), CASE_SECONDS)
+            self._drive(stage, lambda: _judge_requests(stage, item))
         else:
-            self._hall.drive(_call(clause, stage, item.case), CASE_SECONDS)
+            self._drive(stage, lambda: _call(clause, stage, item.case))
+
+    def _drive(self, stage: Stage, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Drive what judges. When the subject had to be left behind, judge again what is known of it by now."""
+        for _ in range(BLOCKS):
+            try:
+                return self._hall.drive(work(), CASE_SECONDS, lambda: stage.due)
+            except Blocked as error:
+                if not stage.left_behind(str(error)):
+                    raise
+        raise Blocked("it blocks the event loop, or will not be cancelled, again and again")
 
 
 def _speaks(play: Play, declared: Declared) -> None:
@@ -181,6 +205,13 @@ def _speaks(play: Play, declared: Declared) -> None:
     protocol = _mock(play.name).protocol
     if protocol not in (None, declared.contract.protocol):
         raise NotApplicable(f"the mock is for providers that speak {protocol}")
+
+
+async def _not_hanging(stage: Stage) -> None:
+    """Demand that ordinary calls end: looking for a case that hangs would find nothing new. Raises NotApplicable."""
+    for method, call in (("stream", stage.stream), ("complete", stage.complete)):
+        if stage.takes(method, "self") and isinstance((await call()).error, Hung):
+            raise NotApplicable(f"an ordinary {method}() hangs already")
 
 
 async def _call(clause: Clause, stage: Stage, case: Any) -> None:

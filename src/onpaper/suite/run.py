@@ -44,6 +44,8 @@ class Run:
     key: str | None = None
     model: str = ""
     streamed: bool = False
+    ordinary: bool = False
+    """Whether nothing about it was out of the ordinary: a plain call, and a plain reply."""
 
     # ---- what the server said ------------------------------------------------------------------------------------
 
@@ -135,6 +137,9 @@ class Run:
             raise Broken(f"{self.operation} hung instead of raising ({why}): {self.error}", self.wire)
         if self.error is None:
             raise Broken(f"{why}, but {self.operation} gave {self.given}", self.wire)
+        if not isinstance(self.error, Exception):
+            kind = type(self.error).__name__
+            raise Broken(f"{why}, and {self.operation} raised {kind}, which `except Exception` lets pass", self.wire)
         return self.error
 
     def must_keep_words(self, words: str) -> None:

@@ -16,7 +16,7 @@ from onpaper.gateway import Server
 from onpaper.script import Script
 from onpaper.suite.declaration import Declared
 from onpaper.suite.guard import guarded
-from onpaper.suite.hall import Hall
+from onpaper.suite.hall import Blocked, Hall
 from onpaper.suite.play import Play, answer_of
 from onpaper.suite.run import Hung, Run
 from onpaper.suite.verdict import NotApplicable
@@ -31,6 +31,8 @@ MESSAGES: tuple[dict[str, Any], ...] = (
 HELLO = Play("hello")
 PATIENCE = 6.0
 """How long one drive may take, in seconds; halved with each that hangs."""
+GRACE = 1.5
+"""Seconds that a drive has beyond its patience to be cancelled in; a subject that needs more cannot be stopped."""
 
 INTERFACE = ("stream", "complete", "prefill", "list_models", "set_model", "aclose")
 """The methods that a backend may have."""
@@ -67,6 +69,16 @@ class Stage:
     runs: list[Run] = field(default_factory=list)
     patience: float = PATIENCE
     pace: float = 1.0
+    strayed: list[str] = field(default_factory=list)
+    """The hosts that the factory's module tried to reach while it was imported."""
+    due: float | None = None
+    """Until when (monotonic seconds) the step that the subject is in must be over."""
+    hanging: dict[str, str] = field(default_factory=dict)
+    """The operations that hang on an ordinary reply, and how: they are not driven again."""
+    suspects: set[str] = field(default_factory=lambda: {"stream()", "complete()", "prefill()", "list_models()"})
+    """The operations that nobody has tried yet, or that hung on some reply: the ordinary one comes before the next."""
+    driving: tuple[Run, Hashable] | None = None
+    """The drive that goes on, and what it will be remembered by."""
     methods: dict[str, inspect.Signature | None] | None = None
     """The methods of the interface that a backend has, with their signatures as far as Python can tell them; of the
     first backend that was made, since a factory may be a function, and a method may be set on the instance."""
@@ -116,16 +128,61 @@ class Stage:
         key = None if memo is None else (memo, play, repr(setup))
         if key is not None and key in self.seen:
             return self.seen[key]
+        if operation in self.suspects:
+            self.suspects.discard(operation)
+            await self._ordinary(operation)
         run = Run(self.contract, operation, play.id if isinstance(play, Play) else "", key=setup.key)
         run.streamed = operation == "stream()"
         run.model = setup.model or self.declared.model_name
-        async with self.backend(run, play, setup) as backend:
-            if backend is not None:
-                await self._perform(act, backend, run, (patience or self.patience) * self.slowness())
+        run.ordinary = play == HELLO and setup == PLAIN and _ordinary(memo)
+        self.driving = run, key
+        if operation in self.hanging:
+            run.error, run.phase = Hung(self.hanging[operation]), "call"
+            run.marks["start"] = run.marks["end"] = time.monotonic()
+        else:
+            async with self.backend(run, play, setup) as backend:
+                if backend is not None:
+                    await self._perform(act, backend, run, (patience or self.patience) * self.slowness())
+            self._note_hanging(run)
+        self._remember(run, key)
+        return run
+
+    def _remember(self, run: Run, key: Hashable) -> None:
+        self.driving = None
         self.runs.append(run)
         if key is not None:
             self.seen[key] = run
-        return run
+
+    async def _ordinary(self, operation: str) -> None:
+        """Drive an operation with an ordinary reply."""
+        if operation in ("stream()", "complete()"):
+            await (self.stream() if operation == "stream()" else self.complete())
+        elif operation in ("prefill()", "list_models()"):
+            given = (_copy(MESSAGES),) if operation == "prefill()" else ()
+            await self.call(operation.removesuffix("()"), HELLO, PLAIN, *given)
+
+    def _note_hanging(self, run: Run) -> None:
+        if not isinstance(run.error, Hung):
+            return
+        if run.ordinary:
+            self.hanging[run.operation] = f"{run.error}, on an ordinary reply"
+        else:
+            self.suspects.add(run.operation)
+
+    def left_behind(self, why: str) -> bool:
+        """Note that the drive that went on was given up. Tells whether asking for it again gives what was noted."""
+        if self.driving is None:
+            return False
+        (run, key), self.driving, self.due = self.driving, None, None
+        run.error, run.phase = Hung(why), "call"
+        run.marks["end"] = time.monotonic()
+        server = run.notes.pop("server", None)
+        if server is not None:
+            run.exchanges, run.connections = list(server.journal), server.journal.connections
+        self.patience = max(1.0, self.patience / 2)
+        self._note_hanging(run)
+        self._remember(run, key)
+        return key is not None
 
     def slowness(self) -> float:
         """What the usual times are multiplied by: how many times slower than an idle machine this one is (the load of
@@ -138,6 +195,7 @@ class Stage:
     async def _perform(self, act: Act, backend: Any, run: Run, patience: float) -> None:
         start = time.monotonic()
         run.marks["start"] = start
+        self._due_in(patience)
         try:
             async with asyncio.timeout(patience) as limit:
                 await act(backend, run)
@@ -148,10 +206,17 @@ class Stage:
                 self.patience = max(1.0, self.patience / 2)
         except NotApplicable:
             raise
-        except Exception as error:
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise  # it was cancelled from here; any other is the subject's own
+            run.error = error
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             run.error = error
         run.phase = run.phase or ("call" if run.error is not None else "")
         run.marks["end"] = time.monotonic()
+
+    def _due_in(self, patience: float) -> None:
+        self.due = time.monotonic() + patience + GRACE * self.slowness()
 
     @contextlib.asynccontextmanager
     async def backend(
@@ -170,9 +235,10 @@ class Stage:
         before = set(asyncio.all_tasks())
         with self.hall.gateway(keeping) as server, guarded(self._env(server, setup)) as strayed:
             run.notes["url"], run.notes["server"] = server.url, server
+            self._due_in(self.patience)
             try:
                 backend = self._make(server, setup)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 run.error, run.phase = error, "construct"
                 yield None
             else:
@@ -182,6 +248,7 @@ class Stage:
                 finally:
                     await self._close(backend, run)
             await self._settle(run, server, before)
+        self.due = None
         run.strayed = strayed
         run.notes.pop("server", None)
 
@@ -207,12 +274,13 @@ class Stage:
         closing = getattr(backend, "aclose", None) or getattr(backend, "close", None)
         if closing is None:
             return
+        self._due_in(self.patience)
         try:
             async with asyncio.timeout(self.patience):
                 value = closing()
                 if inspect.isawaitable(value):
                     await value
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             run.notes["close error"] = error
 
     async def _settle(self, run: Run, server: Server, before: set[Any]) -> None:
@@ -247,7 +315,24 @@ class Stage:
             results = frozenset(name for name, state in self.declared.capabilities.items() if state == "yes")
             unsent = frozenset(name for name, state in self.declared.capabilities.items() if state in ("refuses", "ignores"))
             subject = Subject(make, self.contract, server, key, self.takes, results=results, unsent=unsent)
-            yield subject, lambda work: self.hall.drive(work, 20)
+            stopped: list[Blocked] = []
+
+            def run(work: Coroutine[Any, Any, Any]) -> Any:
+                if stopped:  # whoever looks for a smaller case would wait as long for each
+                    work.close()
+                    raise stopped[0]
+                try:
+                    return self.hall.drive(work, 20)
+                except Blocked as error:
+                    stopped.append(error)
+                    raise
+
+            try:
+                yield subject, run
+            except Exception:
+                if stopped:
+                    raise stopped[0] from None
+                raise
 
     # ---- controls ------------------------------------------------------------------------------------------------
 
@@ -341,6 +426,11 @@ def _counting(method: Any, run: Run) -> dict[str, Any]:
         return {}
     run.stats = {}
     return {"stats": run.stats}
+
+
+def _ordinary(memo: Hashable) -> bool:
+    """Whether what a drive is remembered by says that nothing about its call is out of the ordinary."""
+    return memo == "prefill" or memo in {("stream", ()), ("complete", ()), ("list_models", ()), ("prefill", _frozen((_copy(MESSAGES),)))}
 
 
 def _copy(value: Any) -> Any:
