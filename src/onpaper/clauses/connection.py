@@ -8,12 +8,14 @@ import gc
 import threading
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any
 
 from onpaper.answer import Provider
 from onpaper.clauses import INTERFACE, Case, clause
+from onpaper.clauses.operations import EVERYTHING, operate
 from onpaper.exchange import Request
 from onpaper.gateway import closed_by_client
 from onpaper.mock import Mock
@@ -45,7 +47,7 @@ async def closing(source: Any) -> None:
     await source.aclose()
 
 
-@clause("connection/reused", cases=(Case("stream"), Case("complete"), Case("list-models"), Case("error")), covers=(155, 156), source=REUSE,
+@clause("connection/reused", timed=True, cases=(Case("stream"), Case("complete"), Case("list-models"), Case("error")), covers=(155, 156), source=REUSE,
         why="A client that closes the reply at [DONE] pays for a TCP and a TLS handshake with each call, about 300 ms.")  # fmt: skip
 async def reused(stage: Stage, case: Case) -> None:
     """After a reply that was read to its end the connection is used again: five calls, one connection.
@@ -170,7 +172,7 @@ async def concurrent(stage: Stage, case: Case) -> None:
     if _most_at_once(run) < 2:
         run = await _at_once(stage, 5, 0.1)  # longer replies: a busy machine may be slow to ask for the next
     if _most_at_once(run) < 2:
-        raise Broken("streams that were asked for at once ran one after the other: the gateway never saw two at the same time")
+        raise Broken("streams were asked for at once, and they ran one after the other: the gateway never saw two at the same time")
 
 
 async def _at_once(stage: Stage, count: int, pause: float) -> Run:
@@ -311,17 +313,28 @@ async def connect_time_out(stage: Stage, case: Case) -> None:
     run.must_raise("the server did not accept the connection")
 
 
-@clause("connection/stays-on-base-url", cases=(Case("stream"), Case("complete"), Case("prefill"), Case("list-models")), covers=(186,), source=INTERFACE,
+@clause("connection/stays-on-base-url", cases=(*(Case(name) for name in ("import", "stream", "complete", "prefill", "list-models", "refused")), EVERYTHING), covers=(186,), source=INTERFACE,
         why="A default URL, a telemetry call or a look-up of prices reaches a machine that nobody chose.")  # fmt: skip
 async def stays(stage: Stage, case: Case) -> None:
     """A backend connects to its base URL and nowhere else."""
-    from onpaper.clauses.operations import operate
+    if case.id == "import":
+        _must_stay("the module, while it was imported,", stage.strayed)
+    elif case is EVERYTHING:
+        for run in stage.runs:
+            _must_stay(run.operation, run.strayed)
+    elif case.id == "refused":
+        for run in (await stage.stream(Play("server-error")), await stage.complete(Play("server-error"))):
+            _must_stay(f"{run.operation}, refused,", run.strayed)
+    else:
+        run = await operate(stage, case.id)
+        _must_stay(run.operation, run.strayed)
+        if case.id in ("stream", "complete") and not run.exchanges:
+            raise Broken(f"{run.operation} never reached base_url{run._raised()}")
 
-    run = await operate(stage, case.id)
-    if run.strayed:
-        raise Broken(f"{run.operation} tried to reach {', '.join(sorted(set(run.strayed)))}; onpaper refused the connection")
-    if case.id in ("stream", "complete") and not run.exchanges:
-        raise Broken(f"{run.operation} never reached base_url{run._raised()}")
+
+def _must_stay(who: str, strayed: Sequence[str]) -> None:
+    if strayed:
+        raise Broken(f"{who} tried to reach {', '.join(sorted(set(strayed)))}; onpaper refused the connection")
 
 
 @clause("connection/loop-not-blocked", cases=(Case("stream"), Case("complete")), covers=(164,), source=INTERFACE, why="While a blocking client waits, nothing else in the application moves.")

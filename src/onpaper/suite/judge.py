@@ -82,6 +82,9 @@ class Judge:
 
     def close(self) -> None:
         self._hall.close()
+        for stage in self._stages.values():  # what they saw is large, and strategies are remembered with their stage
+            stage.seen.clear()
+            stage.runs.clear()
 
     def stage(self, declared: Declared) -> Stage:
         """The stage of a backend. Raises BadInput when its factory cannot be imported or called."""
