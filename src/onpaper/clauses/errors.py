@@ -20,8 +20,9 @@ BOTH = tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "
 async def _failed(stage: Stage, case: Case) -> Run:
     method, name = case.value
     run = await (stage.stream(Play(name)) if method == "stream" else stage.complete(Play(name)))
-    status = run.scripts[-1].status if run.scripts else 0
-    run.must_raise(f"the provider answered {status}")
+    if not run.scripts:
+        raise Broken(f"{run.operation} sent no request{run._raised()}")
+    run.must_raise(f"the provider answered {run.scripts[-1].status}")
     return run
 
 

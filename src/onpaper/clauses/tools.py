@@ -14,6 +14,7 @@ from onpaper.suite.verdict import Broken, NotApplicable
 
 Call = tuple[Any, Any, Any]
 """Id, name and arguments of a call."""
+ORDINARY = Play("tool-call")
 
 
 def calls_of(run: Run) -> list[Call]:
@@ -39,11 +40,21 @@ def wanted_calls(run: Run) -> list[tuple[str, Any]]:
     return [(call.name, call.decoded) for call in run.reading.tool_calls]
 
 
-async def _complete(stage: Stage, play: Play) -> Run:
+async def _complete(stage: Stage, play: Play, control: bool = True) -> Run:
+    """Ask for a reply with tool calls; with `control`, demand first that an ordinary one comes out right."""
     await stage.plain_complete()
-    if stage.takes("complete", "tools"):
-        return await stage.complete(play, tools=[WEATHER])
-    return await stage.complete(play)
+    tools = {"tools": [WEATHER]} if stage.takes("complete", "tools") else {}
+    if control:
+        _plain_call(await stage.complete(ORDINARY, **tools), "tools/arguments-decoded")
+    return await stage.complete(play, **tools)
+
+
+def _plain_call(run: Run, clause: str) -> None:
+    """Demand that an ordinary call came out right, so that the oddity alone is judged. Raises NotApplicable."""
+    try:
+        _must_call(run)
+    except Broken:
+        raise NotApplicable(f"an ordinary tool call already comes out wrong: see {clause}") from None
 
 
 def _must_call(run: Run) -> None:
@@ -57,7 +68,7 @@ def _must_call(run: Run) -> None:
         why="Calling code hands the arguments to a function; it should not care who encoded them.")  # fmt: skip
 async def decoded(stage: Stage, play: Play) -> None:
     """The arguments of a tool call come out of complete() as a dict, whatever the provider sent; the order of calls is kept."""
-    _must_call(await _complete(stage, play))
+    _must_call(await _complete(stage, play, control=False))
 
 
 @clause("tools/no-arguments", cases=plays("tool-call-no-arguments"), covers=(103,), source="https://github.com/posit-dev/chatlas", why="A tool that takes nothing is called with an empty text.")
@@ -111,6 +122,8 @@ async def not_an_object(stage: Stage, play: Play) -> None:
     if run.error is not None:
         return
     raw = "".join(str(call.arguments) for call in run.reading.tool_calls)
+    if not calls_of(run) and not any(call.name in str(run.value) for call in run.reading.tool_calls):
+        raise Broken(f"the call with the arguments {raw!r} vanished: {run.given}", run.wire)
     for _, _, arguments in calls_of(run):
         if play.name.endswith("null") and arguments == {}:
             continue
@@ -174,11 +187,14 @@ def fragments(name: str, *mocks: str, why: str, source: str, covers: tuple[int, 
     return clause(f"tools/{name}", protocol="sse", cases=plays(*mocks, cuts=cuts), source=source, covers=covers, why=why)
 
 
-async def _streamed(stage: Stage, play: Play) -> Run:
+async def _streamed(stage: Stage, play: Play, control: bool = True) -> Run:
+    """Stream tool calls; with `control`, demand first that an ordinary one comes out right."""
     from onpaper.clauses.stream import needs_result
 
     needs_result(stage, "tool_calls")
     await stage.plain_stream()
+    if control:
+        _plain_call(await stage.stream(ORDINARY), "tools/streamed")
     return await stage.stream(play)
 
 
@@ -186,7 +202,7 @@ async def _streamed(stage: Stage, play: Play) -> Run:
         source="https://github.com/QwenLM/Qwen-Agent/pull/943", why="Each provider cuts a call into other fragments.")  # fmt: skip
 async def streamed(stage: Stage, play: Play) -> None:
     """A backend that declares `tool_calls` gives the calls of a stream in stats["tool_calls"], whole and in order, with the same shape as complete()."""
-    _must_call(await _streamed(stage, play))
+    _must_call(await _streamed(stage, play, control=False))
 
 
 @fragments("late-name", "tool-name-late", why="Id and name may come in different fragments.", source="https://github.com/QwenLM/Qwen-Agent/pull/943", covers=(86,))

@@ -305,6 +305,7 @@ class AnswersOnItsFirstLoopAlone(Correct):
 
 
 @breaks("connection/stays-on-base-url", "stream() never reached base_url")
+@breaks("errors/status-kept", "stream() sent no request")
 class IgnoresItsURL(Correct):
     """Takes its default URL, whatever it is told."""
 

@@ -264,6 +264,7 @@ class Sound(Reply):
 
 
 @breaks("tools/broken-arguments", "the call with the arguments '{bad' vanished")
+@breaks("tools/arguments-not-an-object", "the call with the arguments 'null' vanished")
 @breaks("tools/streamed-broken-arguments", "the call vanished")
 @breaks("tools/unnamed", "a call without a name vanished")
 class DropsBrokenCalls(Correct):
