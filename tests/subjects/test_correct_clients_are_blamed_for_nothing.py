@@ -13,6 +13,12 @@ from onpaper.suite.declaration import Declared, declare
 from onpaper.suite.judge import Judge, plan
 from onpaper.suite.verdict import Verdict
 
+# A client that is dropped in the middle of a reply closes its socket when it is collected, and Python says so.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 KEY = {"LITELLM_KEY": "{key}"}
 
 OPENAI_SDK = {
