@@ -16,7 +16,7 @@ from onpaper.gateway import Server
 from onpaper.script import Script
 from onpaper.suite.declaration import Declared
 from onpaper.suite.guard import guarded
-from onpaper.suite.hall import Blocked, Hall
+from onpaper.suite.hall import Hall
 from onpaper.suite.play import Play, answer_of
 from onpaper.suite.run import Hung, Run
 from onpaper.suite.verdict import NotApplicable
@@ -32,7 +32,8 @@ HELLO = Play("hello")
 PATIENCE = 6.0
 """How long one drive may take, in seconds; halved with each that hangs."""
 GRACE = 1.5
-"""Seconds that a drive has beyond its patience to be cancelled in; a subject that needs more cannot be stopped."""
+"""Seconds that a drive has beyond its patience to be cancelled in; a subject that needs more cannot be stopped. Less
+after one that did."""
 
 INTERFACE = ("stream", "complete", "prefill", "list_models", "set_model", "aclose")
 """The methods that a backend may have."""
@@ -69,6 +70,12 @@ class Stage:
     runs: list[Run] = field(default_factory=list)
     patience: float = PATIENCE
     pace: float = 1.0
+    grace: float = GRACE
+    closing: float = PATIENCE / 2
+    """How long closing a backend may take; a quarter of it after one that hangs, and none are closed after two, since
+    every drive ends with one."""
+    stopped: str = ""
+    """The property that had to be stopped, and how: the others would end in the same way."""
     strayed: list[str] = field(default_factory=list)
     """The hosts that the factory's module tried to reach while it was imported."""
     due: float | None = None
@@ -179,7 +186,7 @@ class Stage:
         server = run.notes.pop("server", None)
         if server is not None:
             run.exchanges, run.connections = list(server.journal), server.journal.connections
-        self.patience = max(1.0, self.patience / 2)
+        self.patience, self.grace = max(1.0, self.patience / 2), GRACE / 4
         self._note_hanging(run)
         self._remember(run, key)
         return key is not None
@@ -216,7 +223,7 @@ class Stage:
         run.marks["end"] = time.monotonic()
 
     def _due_in(self, patience: float) -> None:
-        self.due = time.monotonic() + patience + GRACE * self.slowness()
+        self.due = time.monotonic() + patience + self.grace * self.slowness()
 
     @contextlib.asynccontextmanager
     async def backend(
@@ -272,14 +279,18 @@ class Stage:
 
     async def _close(self, backend: Any, run: Run) -> None:
         closing = getattr(backend, "aclose", None) or getattr(backend, "close", None)
-        if closing is None:
+        if closing is None or self.closing < 0.5:
             return
-        self._due_in(self.patience)
+        patience = self.closing * self.slowness()
+        self._due_in(patience)
         try:
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(patience) as limit:
                 value = closing()
                 if inspect.isawaitable(value):
                     await value
+        except TimeoutError as error:
+            run.notes["close error"] = Hung(f"no end within {patience:g} s") if limit.expired() else error
+            self.closing /= 4
         except (Exception, SystemExit) as error:
             run.notes["close error"] = error
 
@@ -306,6 +317,8 @@ class Stage:
         from onpaper.answer import Provider
         from onpaper.strategies.subject import Subject
 
+        if self.stopped:
+            raise NotApplicable(f"another property had to be stopped already: {self.stopped}")
         with self.hall.gateway(Provider(self.contract, strict=False)) as server, guarded(self._env(server, PLAIN)):
 
             def make(**kwargs: Any) -> Any:
@@ -315,23 +328,22 @@ class Stage:
             results = frozenset(name for name, state in self.declared.capabilities.items() if state == "yes")
             unsent = frozenset(name for name, state in self.declared.capabilities.items() if state in ("refuses", "ignores"))
             subject = Subject(make, self.contract, server, key, self.takes, results=results, unsent=unsent)
-            stopped: list[Blocked] = []
 
             def run(work: Coroutine[Any, Any, Any]) -> Any:
-                if stopped:  # whoever looks for a smaller case would wait as long for each
+                if self.stopped:  # whoever looks for a smaller case would wait as long for each
                     work.close()
-                    raise stopped[0]
+                    raise TimeoutError(self.stopped)
                 try:
                     return self.hall.drive(work, 20)
-                except Blocked as error:
-                    stopped.append(error)
+                except TimeoutError as error:
+                    self.stopped = str(error)
                     raise
 
             try:
                 yield subject, run
             except Exception:
-                if stopped:
-                    raise stopped[0] from None
+                if self.stopped:
+                    raise TimeoutError(self.stopped) from None
                 raise
 
     # ---- controls ------------------------------------------------------------------------------------------------
