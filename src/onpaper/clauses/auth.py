@@ -75,7 +75,7 @@ def exact_header(exchange: Exchange, view: View) -> None:
     if len(values) > 1:
         raise Broken(f"{exchange.request.method} {exchange.request.path} carries {len(values)} keys")
     if not carries(values, view.key, view.contract):
-        found = values[0].replace(view.key, "<key>")
+        found = values[0].replace(view.key, "<key>").replace(KEY, "<another key>")
         raise Broken(f"the key went out as {found!r}; the provider wants {view.contract.auth_value('<key>')!r}")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.clauses.operations import WEATHER
 from onpaper.clauses.tools import calls_of
-from onpaper.clauses.usage import usage_of
 from onpaper.contract import Contract
 from onpaper.suite.play import Play, plays
 from onpaper.suite.run import Run
@@ -206,7 +205,7 @@ async def agrees(stage: Stage, play: Play) -> None:
     whole, pieces = await stage.complete(play), await stage.stream(play)
     if whole.text != pieces.text:
         raise Broken(f"complete() gave {whole.text!r}, stream() {pieces.text!r}", pieces.wire)
-    usage, stats = usage_of(whole), pieces.stats or {}
+    usage, stats = whole.usage, pieces.stats or {}
     for one, other in (("prompt", "prompt_tokens"), ("completion", "completion_tokens")):
         if usage.get(one) and stats.get(other) and usage[one] != stats[other]:
             raise Broken(f"complete() counted {usage}, stream() {stats}", pieces.wire)

@@ -14,20 +14,12 @@ from onpaper.suite.verdict import Broken, NotApplicable
 COUNTED = ("hello", "long-answer", "verbatim")
 
 
-def usage_of(run: Run) -> dict[str, Any]:
-    """The usage that complete() gave, or an empty one. Raises Broken when it is none."""
-    usage = run.result.get("usage") or {}
-    if not isinstance(usage, dict):
-        raise Broken(f"usage is {usage!r}, not a dict")
-    return usage
-
-
 def counts(run: Run) -> tuple[Any, Any]:
     """Prompt and completion count that came out."""
     if run.streamed:
         stats = run.stats or {}
         return stats.get("prompt_tokens"), stats.get("completion_tokens")
-    usage = usage_of(run)
+    usage = run.usage
     return usage.get("prompt"), usage.get("completion")
 
 
@@ -91,7 +83,7 @@ async def context_used(stage: Stage, case: Case) -> None:
     prompt, completion = counts(run)
     if not isinstance(prompt, int) or not isinstance(completion, int):
         raise NotApplicable("the counts did not come out: see usage/counts")
-    holder = (run.stats or {}) if method == "stream" else usage_of(run)
+    holder = (run.stats or {}) if method == "stream" else run.usage
     if holder.get("ctx_used") != prompt + completion:
         raise Broken(f"ctx_used is {holder.get('ctx_used')!r}; prompt {prompt} and completion {completion} make {prompt + completion}", run.wire)
 
@@ -101,7 +93,7 @@ async def context_window(stage: Stage, case: Case) -> None:
     """ctx_max is the configured window, or None; never 0."""
     run = await _both(stage, Play("hello"), case.id)
     run.must_not_raise()
-    holder = (run.stats or {}) if case.id == "stream" else usage_of(run)
+    holder = (run.stats or {}) if case.id == "stream" else run.usage
     window = holder.get("ctx_max")
     if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window <= 0):
         raise Broken(f"ctx_max is {window!r}")

@@ -124,7 +124,7 @@ def machine(
                 raise Broken(
                     f"{one.operation} gave {one.text!r} to {question!r}, not {answer_to(question)!r}"
                 )
-            counts = (one.stats or {}) if one.streamed else one.result.get("usage") or {}
+            counts = (one.stats or {}) if one.streamed else one.usage
             found = counts.get("completion_tokens" if one.streamed else "completion")
             if found not in (None, 0, tokens_of(question)):
                 raise Broken(f"{one.operation} counted {found} tokens for a reply of {tokens_of(question)}")
@@ -152,20 +152,19 @@ def machine(
                 return
             told.append(f"a stream that is closed after {pieces} pieces")
             before = len(self._chats())
-            self._do(self._cancelled(pieces))
+            self._do(_within(subject, self._cancelled(pieces)))
             sent = len(self._chats()) - before
             if sent > 1:
                 raise Broken(f"one stream() sent {sent} requests")
             self.expected += sent
 
         async def _cancelled(self, pieces: int) -> None:
-            async with asyncio.timeout(subject.patience):
-                stream = self.backend.stream([{"role": "user", "content": "question 0."}], stats={})
-                stream = aiter(await stream if inspect.isawaitable(stream) else stream)
-                for _ in range(pieces):
-                    await anext(stream, None)
-                if hasattr(stream, "aclose"):
-                    await stream.aclose()
+            stream = self.backend.stream([{"role": "user", "content": "question 0."}], stats={})
+            stream = aiter(await stream if inspect.isawaitable(stream) else stream)
+            for _ in range(pieces):
+                await anext(stream, None)
+            if hasattr(stream, "aclose"):
+                await stream.aclose()
 
         # ---- the rest ------------------------------------------------------------------------------------
 

@@ -144,7 +144,7 @@ def _named(call: Any) -> tuple[Any, Any]:
 def _judge_usage(run: Run, reading: Reading) -> None:
     if run.streamed and run.stats is None:
         return  # stream() takes no stats
-    counts = (run.stats or {}) if run.streamed else run.result.get("usage") or {}
+    counts = (run.stats or {}) if run.streamed else run.usage
     names = ("prompt_tokens", "completion_tokens") if run.streamed else ("prompt", "completion")
     usage = reading.usage
     for name, wanted in zip(

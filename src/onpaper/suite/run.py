@@ -106,6 +106,14 @@ class Run:
         return self.value
 
     @property
+    def usage(self) -> dict[str, Any]:
+        """The counts that complete() gave back, empty when it gave none. Raises Broken when they are not a dict."""
+        usage = self.result.get("usage") or {}
+        if not isinstance(usage, dict):
+            raise Broken(f"complete() gave the usage {usage!r}, not a dict", self.wire)
+        return usage
+
+    @property
     def given(self) -> str:
         """What came out, in a few words, for a message."""
         if self.error is not None:

@@ -133,7 +133,7 @@ class GivesCallsByName(Changing):
 
 
 @breaks("reply/shape", "not a dict")
-@breaks("usage/counts", "usage is (11, 5), not a dict")
+@breaks("usage/counts", "complete() gave the usage (11, 5), not a dict")
 class GivesAPairOfCounts(Changing):
     """Gives the counts as a pair."""
 
