@@ -61,7 +61,7 @@ class PrefillsAfterAWhile(Billing):
 
     async def prefill(self, messages: Any) -> None:
         loop = asyncio.get_running_loop()
-        loop.call_later(0.25, loop.run_in_executor, None, self._warm_up, messages)
+        loop.call_later(0.05, loop.run_in_executor, None, self._warm_up, messages)
 
 
 @blamed_by("prefill/silent")
