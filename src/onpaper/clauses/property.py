@@ -24,8 +24,7 @@ def _judge(rule: Property) -> Any:
             reason = rule.applies(subject)
             if reason:
                 raise NotApplicable(reason)
-            examples = max(10, round(rule.examples * min(1.0, stage.pace)))
-            found = search(rule, subject, run, examples=examples, shrinking=SHRINKING * stage.pace)
+            found = search(rule, subject, run, shrinking=SHRINKING * stage.pace)
         if found is not None:
             raise Broken(f"smallest case found: {found}")
 
