@@ -354,7 +354,7 @@ async def stop(stage: Stage, case: Case) -> None:
 def refused(stage: Stage, run: Run, parameter: str) -> None:
     """Raise NotApplicable when the backend refuses a parameter and may: it says so, or the contract does not take it."""
     declared = stage.declared.can(parameter)
-    if run.error is not None and not run.exchanges and declared == "refuses":
+    if run.refused and declared == "refuses":
         raise NotApplicable(f"the backend refuses {parameter}, as declared")
     if declared == "ignores":
         raise NotApplicable(f"the backend ignores {parameter}, as declared")
@@ -376,7 +376,7 @@ async def none_left_out(stage: Stage, case: Case) -> None:
     call = stage.stream if method == "stream" else stage.complete
     run = await call(**{parameter: None})
     may_refuse = not accepts(stage.contract, parameter) or stage.declared.can(parameter) == "refuses"
-    if isinstance(run.error, (TypeError, ValueError)) and not run.exchanges and may_refuse:
+    if isinstance(run.error, (TypeError, ValueError)) and run.refused and may_refuse:
         raise NotApplicable(f"{method}() refuses {parameter}, as it may")
     run.must_not_raise()
     found = [where for where, value in _walk(run.body) if value is None and where.endswith(_wire_names(parameter))]
@@ -460,7 +460,7 @@ async def surrogates(stage: Stage, case: Case) -> None:
     """Text with a lone surrogate is refused or repaired before anything is sent; what goes out is UTF-8."""
     text = [{"role": "user", "content": "half an emoji: \ud83d"}]
     run = await (stage.stream(messages=text) if case.id == "stream" else stage.complete(messages=text))
-    if run.error is not None and not run.exchanges:
+    if run.refused:
         return
     for exchange in run.chats:
         try:
@@ -489,6 +489,8 @@ async def nan(stage: Stage, case: Case) -> None:
         raise Broken(f"temperature={value} was sent", run.exchanges[0].request.body, "request body")
     if run.error is None:
         raise Broken(f"temperature={value} was neither sent nor refused")
+    if not run.refused:
+        run.must_not_raise()
 
 
 @clause(

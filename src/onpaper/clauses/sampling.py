@@ -38,7 +38,7 @@ async def call(stage: Stage, method: str, setup: Setup = PLAIN, **kwargs: Any) -
 
 def _must_send(stage: Stage, run: Run, name: str, value: Any) -> None:
     if not accepts(stage.contract, name):
-        if run.error is not None and not run.exchanges:
+        if run.refused:
             return  # refused
         if sent(stage, run, name) != "absent":
             raise Broken(f"{name} was sent to a provider that does not accept it", run.chats[0].request.body, "request body")
@@ -150,7 +150,7 @@ async def unknown_key(stage: Stage, case: Case) -> None:
         plain = await stage.stream(setup=_constructor(stage, {"temperature": 0.5}))
         if plain.phase == "construct":
             raise NotApplicable("the factory takes no sampling")
-    if run.error is not None and not run.exchanges:
+    if run.refused:
         return
     if sent(stage, run, case.id) == "absent" and run.body.get(case.id) is None:
         raise Broken(f"sampling={{{case.id!r}: 1}} was neither refused nor sent", run.chats[0].request.body, "request body")

@@ -7,7 +7,7 @@ from typing import Any
 
 from onpaper.strategies.sampling import named_by, place
 from onpaper.strategies.subject import Subject
-from onpaper.suite.run import Run
+from onpaper.suite.run import Hung, Run
 from onpaper.suite.verdict import Broken
 
 ABSENT = object()
@@ -52,4 +52,4 @@ def must_carry(subject: Subject, run: Run, name: str, value: Any, whence: str) -
 
 def refused(run: Run) -> bool:
     """Whether a call was refused by the client itself, before anything was sent."""
-    return run.error is not None and not run.chats
+    return run.error is not None and not isinstance(run.error, Hung) and not run.chats

@@ -122,6 +122,11 @@ class Run:
             return f"the text {''.join(map(str, self.pieces))[:300]!r} and no error"
         return f"{str(self.value)[:300]} and no error"
 
+    @property
+    def refused(self) -> bool:
+        """Whether the backend itself refused, before anything was sent. One that hangs has not refused."""
+        return self.error is not None and not isinstance(self.error, Hung) and not self.exchanges
+
     def _raised(self) -> str:
         return "" if self.error is None else f"; it raised {type(self.error).__name__}: {str(self.error)[:300]}"
 
