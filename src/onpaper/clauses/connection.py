@@ -168,15 +168,20 @@ def _numbered(stage: Stage, count: int, pause: float) -> Provider:
 async def concurrent(stage: Stage, case: Case) -> None:
     """20 streams at once do not mix their text, their counts or their models, and really run at the same time."""
     await stage.plain_stream()
-    run = await _at_once(stage, 20, 0.03)
+    run = await _at_once(stage, 20, 0.02)
     if _most_at_once(run) < 2:
         run = await _at_once(stage, 5, 0.1)  # longer replies: a busy machine may be slow to ask for the next
     if _most_at_once(run) < 2:
         raise Broken("streams were asked for at once, and they ran one after the other: the gateway never saw two at the same time")
+    run.must_not_raise()
+    for number, text in enumerate(run.value):
+        wanted = "".join(f"{number}-{k} " for k in range(4))
+        if text != wanted:
+            raise Broken(f"stream {number} gave {text!r}; the server said {wanted!r}")
 
 
 async def _at_once(stage: Stage, count: int, pause: float) -> Run:
-    """Drive numbered streams at once, each with four pauses, and demand that none is mixed up."""
+    """Drive numbered streams at once, each with some pauses."""
 
     async def one(backend: Any, number: int) -> str:
         return await _read(backend, [{"role": "user", "content": f"number {number}."}])
@@ -185,11 +190,8 @@ async def _at_once(stage: Stage, count: int, pause: float) -> Run:
         run.value = await asyncio.gather(*(one(backend, number) for number in range(count)))
 
     run = await stage.drive("stream()", act, _numbered(stage, count, pause), patience=8.0)
-    run.must_not_raise()
-    for number, text in enumerate(run.value):
-        wanted = "".join(f"{number}-{k} " for k in range(4))
-        if text != wanted:
-            raise Broken(f"stream {number} gave {text!r}; the server said {wanted!r}")
+    if not isinstance(run.error, Hung):  # streams that wait for each other take long together
+        run.must_not_raise()
     return run
 
 
