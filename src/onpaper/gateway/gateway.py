@@ -103,7 +103,7 @@ def _provider(provider: str | Contract, mock: Mock, **options: Any) -> Answer:
     from onpaper.contract import Contract
 
     contract = provider if isinstance(provider, Contract) else Contract.load(provider)
-    return Provider(contract, mock, faults=faults.apply, **options)
+    return Provider(contract, faults.check(mock), faults=faults.apply, **options)
 
 
 class Gateway(Plays, ServerThread):

@@ -45,7 +45,7 @@ def answer_for(said: Mapping[str, Any]) -> Answer:
     contract = Contract.load(said.get("provider", "openai"))
     answer: Answer = Provider(
         contract,
-        Mock.load(mock) if isinstance(mock, str) else Mock.of(mock),
+        faults.check(Mock.load(mock) if isinstance(mock, str) else Mock.of(mock)),
         strict=said.get("strict", True),
         key=said.get("key"),
         models=tuple(said.get("models", ())),

@@ -38,7 +38,7 @@ def plays(*names: str, cuts: Iterable[str] = ("events",)) -> tuple[Play, ...]:
 
 @lru_cache(maxsize=512)
 def _mock(name: str) -> Mock:
-    return Mock.load(name)
+    return faults.check(Mock.load(name))
 
 
 def answer_of(

@@ -10,6 +10,6 @@ from onpaper.gateway.faults import (  # noqa: F401 - importing a module enters i
     sequence,
     splitting,
 )
-from onpaper.gateway.faults.table import Fault, Parameter, apply, known_faults
+from onpaper.gateway.faults.table import Fault, Parameter, apply, check, known_faults
 
-__all__ = ["Fault", "Parameter", "apply", "known_faults"]
+__all__ = ["Fault", "Parameter", "apply", "check", "known_faults"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, get_type_hints
 
 from onpaper.errors import BadInput, nearest
+from onpaper.mock import Mock
 from onpaper.script import Script
 
 
@@ -40,6 +41,18 @@ class Fault:
         """The script with this fault in it. Raises BadInput for a bad parameter or if there is nothing to
         act on.
         """
+        self.check(given)
+        changed = self.change(script, **given)
+        lost = [name for name in script.faults if name not in changed.faults]
+        if lost:
+            raise BadInput(
+                f"the fault {self.name} takes away what {lost[0]} did; change their order or drop one"
+            )
+        assert self.name in changed.faults, f"{self.name} left no trace"
+        return changed
+
+    def check(self, given: Mapping[str, Any]) -> None:
+        """Raise BadInput for a parameter that it does not have, that is missing, or of the wrong type."""
         known = {parameter.name: parameter for parameter in self.parameters}
         for name, value in given.items():
             if name not in known:
@@ -55,14 +68,6 @@ class Fault:
         ]
         if missing:
             raise BadInput(f"the fault {self.name} needs {' and '.join(missing)}")
-        changed = self.change(script, **given)
-        lost = [name for name in script.faults if name not in changed.faults]
-        if lost:
-            raise BadInput(
-                f"the fault {self.name} takes away what {lost[0]} did; change their order or drop one"
-            )
-        assert self.name in changed.faults, f"{self.name} left no trace"
-        return changed
 
 
 FAULTS: dict[str, Fault] = {}
@@ -120,9 +125,26 @@ def apply(script: Script, faults: Sequence[Mapping[str, Any]]) -> Script:
     nothing in the script to act on.
     """
     for given in faults:
-        parameters = dict(given)
-        name = parameters.pop("fault", None)
-        if name not in FAULTS:
-            raise BadInput(f"there is no fault {name!r}{nearest(str(name), FAULTS)}")
-        script = FAULTS[name](script, **parameters)
+        fault, parameters = _named(given)
+        script = fault(script, **parameters)
     return script
+
+
+def check(mock: Mock) -> Mock:
+    """The mock, when every fault that it scripts is in the table with such parameters. Raises BadInput."""
+    for number, reply in enumerate(mock.replies):
+        for given in reply.faults:
+            try:
+                fault, parameters = _named(given)
+                fault.check(parameters)
+            except BadInput as error:
+                raise BadInput(f"{mock.path or mock.name}: reply.{number}.faults: {error}") from None
+    return mock
+
+
+def _named(given: Mapping[str, Any]) -> tuple[Fault, dict[str, Any]]:
+    parameters = dict(given)
+    name = parameters.pop("fault", None)
+    if name not in FAULTS:
+        raise BadInput(f"there is no fault {name!r}{nearest(str(name), FAULTS)}")
+    return FAULTS[name], parameters
