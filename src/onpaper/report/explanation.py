@@ -55,7 +55,7 @@ def wire(clause: Clause, contract: Contract, cases: tuple[Any, ...]) -> str:
 
 def show(console: Console, said: dict[str, Any]) -> None:
     """Print an explanation."""
-    kind = {"request": "every request", "reply": "every reply", "backend": "a backend"}[said["judges"]]
+    kind = {"request": "every request", "reply": "every reply", "backend": "a backend", "property": "a backend, with drawn cases"}[said["judges"]]
     console.print(Text(f"{said['id']}  ({said['level']}{', a policy of this project' if said['policy'] else ''}; judges {kind})", "bold"))
     for name in ("rule", "why", "source", "wire", "fix"):
         if said[name]:

@@ -19,11 +19,12 @@ def as_json(verdicts: Sequence[Verdict]) -> str:
     return json.dumps([one.as_json() for one in verdicts], indent=1, ensure_ascii=False) + "\n"
 
 
-def write(path: str, text: str) -> None:
-    """Write a report. Raises BadInput in one sentence when that is not possible."""
+def write(path: str, text: str, mode: str = "w") -> None:
+    """Write a report, or with mode `a` append it. Raises BadInput in one sentence when that is not possible."""
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text, "utf-8")
+        with open(path, mode, encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
     except OSError as error:
         raise BadInput(f"{path}: the report cannot be written: {error.strerror}") from None
 
@@ -80,8 +81,7 @@ def _cell(text: str) -> str:
 
 
 def job_summary(verdicts: Sequence[Verdict], strict: bool) -> None:
-    """Append the summary to the job's page on GitHub Actions; elsewhere do nothing."""
+    """Append the summary to the job's page on GitHub Actions; elsewhere do nothing. Raises BadInput."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path:
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(as_markdown(verdicts, strict))
+        write(path, as_markdown(verdicts, strict), "a")

@@ -14,8 +14,16 @@ def is_red(verdict: Verdict, strict: bool) -> bool:
 
 
 def red(verdicts: Sequence[Verdict], strict: bool) -> bool:
-    """Whether a run is red. A run that judged nothing is."""
-    return any(is_red(one, strict) for one in verdicts) or not any(one.verdict != "not-applicable" for one in verdicts)
+    """Whether a run is red. A run that judged nothing of one of its backends is."""
+    return not verdicts or bool(unjudged(verdicts)) or any(is_red(one, strict) for one in verdicts)
+
+
+def unjudged(verdicts: Iterable[Verdict]) -> list[str]:
+    """The backends of which nothing was judged: no clause applied."""
+    judged: dict[str, bool] = {}
+    for one in verdicts:
+        judged[one.backend] = judged.get(one.backend, False) or one.verdict != "not-applicable"
+    return [name for name, any_of_it in judged.items() if not any_of_it]
 
 
 def cells(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Counter[str]]]:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from onpaper.clauses import register
-from onpaper.report.summary import cells, is_red, line, paste, topics
+from onpaper.report.summary import cells, is_red, line, paste, red, topics, unjudged
 from onpaper.suite.verdict import Verdict
 
 MARKS = {"kept": ("✓", "green"), "broken": ("✗", "bold red"), "known": ("k", "yellow"), "not-applicable": ("–", "dim")}
@@ -102,8 +102,9 @@ def report(console: Console, verdicts: Sequence[Verdict], strict: bool, seconds:
         if not quiet:
             console.print("\nTo accept these for now, in pyproject.toml (write down why):\n", style="dim")
             console.print(Text(paste(verdicts), "dim"))
-    reds = sum(is_red(one, strict) for one in verdicts)
-    style = "bold red" if reds else "bold green"
+    for name in unjudged(verdicts):
+        console.print(Text(f"nothing of {name} was judged, which proves nothing: no clause applied (the reasons: --json)", "red"))
+    style = "bold red" if red(verdicts, strict) else "bold green"
     console.print(Text(f"{line(verdicts)} in {seconds:.1f} s", style))
     if console.is_terminal and not quiet:
         console.print("✓ kept  ✗ broken  k known failure  – not applicable (the reasons: --json)", style="dim")
