@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -21,7 +22,11 @@ app = typer.Typer(
     help="On paper, every backend is OpenAI-compatible. onpaper checks what happens on the wire.",
 )
 
+UsageError: Any = typer.BadParameter.__base__
+"""Of typer's own click, or of the one beside it: which depends on typer's version."""
+
 USAGE = 2
+INTERRUPTED = 130
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -40,16 +45,33 @@ def main() -> None:
         tapping,
     )
 
+    for stream in (sys.stdout, sys.stderr):  # what a subject says may hold anything, and a pipe may take ASCII only
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except BadInput as error:
         print(f"onpaper: {error}", file=sys.stderr)
         sys.exit(USAGE)
+    except UsageError as error:
+        _refuse(error)
+        sys.exit(USAGE)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+
+
+def _refuse(error: Any) -> None:
+    """Say in one sentence what is wrong with the options; without any, show what there is."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return
+    command = error.ctx.command_path if error.ctx is not None else "onpaper"
+    print(f"onpaper: {error.format_message().rstrip('.')} (see {command} --help)", file=sys.stderr)
 
 
 def console(stderr: bool = False) -> Console:

@@ -47,6 +47,8 @@ def serve(
 
     if bool(certificate) != bool(certificate_key):
         raise BadInput("--certificate and --certificate-key belong together; give both")
+    if key != key.strip() or not (key.isascii() and key.isprintable()):
+        raise BadInput("--key: no header can carry this key: it must be printable ASCII without blanks around it")
     play: dict[str, Any] = {"provider": provider, "mock": mock, "strict": not lenient}
     given = {"key": key or None, "requests_per_minute": rpm, "tokens_per_minute": tpm}
     play |= {name: value for name, value in given.items() if value is not None}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
@@ -259,10 +258,11 @@ class NoLimitBetweenChunks(Correct):
     "hung instead of raising (the server sent nothing but keep-alives)",
 )
 class TakesKeepAlivesForProgress(Correct):
-    """Waits anew after each comment."""
+    """Waits anew after each comment, and for a second at least."""
 
     async def read(self, pieces: AsyncIterator[bytes], last: float, reply: Reply) -> bytes:
-        return await super().read(pieces, time.monotonic(), reply)
+        async with asyncio.timeout(max(1.0, self.between)):
+            return await anext(pieces, b"")
 
 
 @breaks("connection/abandoned", "after 30 abandoned streams stream() gave ['']")
