@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import cache
 
@@ -94,9 +94,12 @@ class Body:
 
         Raises BackendTimeout, or IncompleteReply when the connection breaks.
         """
-        with _translated():
-            async with _limit(("between_chunks", self._next), ("total", self._deadline)):
+        limit, when = _earliest(("between_chunks", self._next), ("total", self._deadline))
+        try:
+            async with asyncio.timeout_at(when):
                 return await anext(self._pieces, b"")
+        except (TimeoutError, httpx.HTTPError) as error:
+            raise _translated(error, limit) from error
 
     async def read_all(self) -> bytes:
         """The whole body. Blank lines that a queue sends ahead of it are no progress."""
@@ -149,9 +152,12 @@ class Transport:
         headers = {} if content is None else {"Content-Type": "application/json"}
         request = client.build_request(method, self.base_url + path, content=content, headers=headers)
         deadline = _moment(total or self.timeouts.total)
-        with _translated():
-            async with _limit(("first_byte", _moment(self.timeouts.first_byte)), ("total", deadline)):
+        limit, when = _earliest(("first_byte", _moment(self.timeouts.first_byte)), ("total", deadline))
+        try:
+            async with asyncio.timeout_at(when):
                 response = await client.send(request, stream=True)
+        except (TimeoutError, httpx.HTTPError) as error:
+            raise _translated(error, limit) from error
         try:
             if response.status_code != 200:
                 seconds = min(ERROR_SECONDS, self.timeouts.between_chunks or ERROR_SECONDS)
@@ -214,30 +220,22 @@ def _moment(seconds: float | None) -> float | None:
     return None if seconds is None else asyncio.get_running_loop().time() + seconds
 
 
-@asynccontextmanager
-async def _limit(*limits: tuple[str, float | None]) -> AsyncIterator[None]:
-    """Bounds what is awaited inside by the earliest of the limits, and names it when it runs out."""
-    name, when = min(limits, key=lambda limit: math.inf if limit[1] is None else limit[1])
-    try:
-        async with asyncio.timeout_at(when):
-            yield
-    except TimeoutError:
-        raise BackendTimeout(f"the provider took too long: the time limit {name!r} ran out") from None
+def _earliest(*limits: tuple[str, float | None]) -> tuple[str, float | None]:
+    """The limit that runs out first."""
+    return min(limits, key=lambda limit: math.inf if limit[1] is None else limit[1])
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """The HTTP library's exceptions as this package's."""
-    try:
-        yield
-    except httpx.ConnectTimeout as error:
-        raise BackendTimeout("the provider took too long: the time limit 'connect' ran out") from error
-    except (httpx.ConnectError, httpx.UnsupportedProtocol) as error:
-        raise ConnectionFailed(f"no connection to {_origin(error.request)}: {error}") from error
-    except httpx.DecodingError as error:
-        raise UnusableReply(f"the reply's content encoding is broken: {error}") from error
-    except httpx.HTTPError as error:
-        raise IncompleteReply(f"the connection broke before the reply was complete: {error!r}") from error
+def _translated(error: Exception, limit: str) -> BackendError:
+    """The HTTP library's exception as this package's; `limit` names the time limit that was set."""
+    if isinstance(error, TimeoutError):
+        return BackendTimeout(f"the provider took too long: the time limit {limit!r} ran out")
+    if isinstance(error, httpx.ConnectTimeout):
+        return BackendTimeout("the provider took too long: the time limit 'connect' ran out")
+    if isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol):
+        return ConnectionFailed(f"no connection to {_origin(error.request)}: {error}")
+    if isinstance(error, httpx.DecodingError):
+        return UnusableReply(f"the reply's content encoding is broken: {error}")
+    return IncompleteReply(f"the connection broke before the reply was complete: {error!r}")
 
 
 def _origin(request: httpx.Request) -> str:

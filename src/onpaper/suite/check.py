@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import queue as queues
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
+from onpaper.clauses.operations import EVERYTHING
 from onpaper.contract import Contract
 from onpaper.errors import BadInput
 from onpaper.suite.declaration import Declared
 from onpaper.suite.guard import guarded
 from onpaper.suite.judge import Item, Judge, plan
-from onpaper.suite.known import stale_failures
+from onpaper.suite.known import apply_known, stale_failures
+from onpaper.suite.processes import CONTEXT, prepare
 from onpaper.suite.verdict import Verdict
+
+Part = Literal["cases", "properties", "timed"]
+"""What of the work on one backend a process does: the timed clauses mostly wait, and the others do not."""
+SEVERITY = ("not-applicable", "kept", "broken")
 
 
 def check(
@@ -28,65 +35,64 @@ def check(
 ) -> list[Verdict]:
     """Judge backends; `advance` is called with the id of each item that is done.
 
-    The work is cut in two for each backend, single cases and properties. `jobs` limits the processes: by default two
-    for each core, since much of a run is waiting for time-outs. No backend is driven in this process, which one that
-    ends its own would take along. Raises BadInput.
+    The work on each backend is cut into parts. `jobs` limits the processes: by default two for each core, since much
+    of a run is waiting for time-outs. No backend is driven in this process, which one that ends its own would take
+    along. Raises BadInput.
     """
-    halves = [(declared, half) for declared in backends for half in HALVES if _items(declared, patterns, half)]
-    jobs = min(jobs or 2 * (os.cpu_count() or 1), len(halves))
-    found = _in_processes(halves, tuple(patterns), advance, jobs) if halves else []
-    verdicts = [verdict for row in found for verdict in row]
+    prepare()
+    work = [(declared, part) for part in get_args(Part) for declared in backends if _items(declared, patterns, part)]
+    found = _in_processes(work, tuple(patterns), advance, min(jobs or 2 * (os.cpu_count() or 1), len(work))) if work else []
+    verdicts: list[Verdict] = []
     for declared in backends:
-        own = [one for one in verdicts if one.backend == declared.name]
-        verdicts += stale_failures(declared, own, complete=not patterns)
+        own = [apply_known(declared, one) for one in _merged(one for one in found if one.backend == declared.name)]
+        verdicts += [*own, *stale_failures(declared, own, complete=not patterns)]
     return verdicts
 
 
-HALVES = ("cases", "properties")
+def _items(declared: Declared, patterns: Sequence[str], part: Part) -> list[Item]:
+    """The items of a part. What judges everything that was driven belongs to each part that drives for it."""
+    items = plan(declared, patterns)
+    if part == "properties":
+        return [item for item in items if item.clause.kind == "property"]
+    chosen = [item for item in items if item.clause.kind != "property" and item.clause.timed == (part == "timed")]
+    if part == "timed" and chosen:
+        chosen += [item for item in items if item.case is EVERYTHING]
+    return chosen
 
 
-def _items(declared: Declared, patterns: Sequence[str], half: str) -> list[Item]:
-    return [item for item in plan(declared, patterns) if (item.clause.kind == "property") == (half == "properties")]
+def _merged(found: Iterable[Verdict]) -> list[Verdict]:
+    """One verdict for each item, the worst that a part gave."""
+    merged: dict[str, Verdict] = {}
+    for one in found:
+        before = merged.get(one.id)
+        if before is None or SEVERITY.index(one.verdict) > SEVERITY.index(before.verdict):
+            merged[one.id] = one
+    return list(merged.values())
 
 
 def _in_processes(
-    halves: Sequence[tuple[Declared, str]], patterns: tuple[str, ...], advance: Callable[[str], Any], jobs: int
-) -> list[list[Verdict]]:
-    context = get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        queue = manager.Queue()
-        work = [pool.submit(_in_process, _packed(declared), patterns, half, queue) for declared, half in halves]
-        while not all(one.done() for one in work):
-            _drain(queue, advance)
-        _drain(queue, advance)
+    work: Sequence[tuple[Declared, Part]], patterns: tuple[str, ...], advance: Callable[[str], Any], jobs: int
+) -> list[Verdict]:
+    done = CONTEXT.Queue()
+    with ProcessPoolExecutor(jobs, mp_context=CONTEXT, initializer=_begin, initargs=(dict(os.environ), done)) as pool:
+        futures = [pool.submit(_in_process, _packed(declared), patterns, part) for declared, part in work]
+        while not all(one.done() for one in futures):
+            _drain(done, advance)
+        _drain(done, advance)
         try:
-            return [one.result() for one in work]
+            return list(chain.from_iterable(one.result() for one in futures))
         except BrokenProcessPool:
-            names = ", ".join(sorted({declared.name for declared, _ in halves}))
+            names = ", ".join(sorted({declared.name for declared, _ in work}))
             raise BadInput(
                 f"a process that judged {names} ended at once: a backend that ends or crashes its process (os._exit,"
                 " a fault in an extension) cannot be judged; one --clause after the other finds the place"
             ) from None
 
 
-def _drain(queue: Any, advance: Callable[[str], Any]) -> None:
+def _drain(done: Any, advance: Callable[[str], Any]) -> None:
     with contextlib.suppress(queues.Empty):
         while True:
-            advance(queue.get(timeout=0.05))
-
-
-def judged(declared: Declared, patterns: Sequence[str], half: str, advance: Callable[[str], Any]) -> Iterator[Verdict]:
-    """The verdicts of one half of the work on one backend, in this process.
-
-    The guard stands between the drives too, and what the backend prints goes to standard error: standard output may
-    be a report.
-    """
-    quiet()
-    with guarded({}), contextlib.redirect_stdout(sys.stderr), Judge() as judge:
-        judge.stage(declared)
-        for item in _items(declared, patterns, half):
-            yield judge.verdict(item)
-            advance(item.id)
+            advance(done.get(timeout=0.05))
 
 
 def quiet() -> None:
@@ -94,14 +100,38 @@ def quiet() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
 
 
-def _packed(declared: Declared) -> dict[str, Any]:
-    fields = {name: getattr(declared, name) for name in ("name", "factory", "env", "args", "capabilities", "timeouts", "known_failures", "model")}
-    return fields | {"contract": (str(declared.contract.path), declared.contract.name.partition("@")[2])}
+# ---- in the process of a part --------------------------------------------------------------------------------------
+
+_done: Any = None
 
 
-def _in_process(packed: dict[str, Any], patterns: tuple[str, ...], half: str, queue: Any) -> list[Verdict]:
-    os.dup2(2, 1)  # also for what is printed past Python
+def _begin(environment: dict[str, str], done: Any) -> None:
+    global _done
+    os.environ.clear()  # a server of forks keeps the environment in which it was started
+    os.environ.update(environment)
+    os.dup2(2, 1)  # standard output may be a report; also for what is printed past Python
+    quiet()
+    _done = done
+
+
+def _in_process(packed: dict[str, Any], patterns: tuple[str, ...], part: Part) -> list[Verdict]:
     path, variant = packed["contract"]
     contract = Contract.read(Path(path))
     declared = Declared(**packed | {"contract": contract.variant(variant) if variant else contract})
-    return list(judged(declared, patterns, half, queue.put))
+    return list(_judged(declared, _items(declared, patterns, part), part))
+
+
+def _judged(declared: Declared, items: Sequence[Item], part: Part) -> Iterator[Verdict]:
+    """The verdicts of one part, before known failures are applied. The guard stands between the drives too."""
+    gc.freeze()  # clauses collect garbage to see what a backend left; what is loaded by now is none
+    with guarded({}), contextlib.redirect_stdout(sys.stderr), Judge() as judge:
+        judge.stage(declared)
+        for item in items:
+            yield judge.found(item)
+            if not (part == "timed" and item.case is EVERYTHING):
+                _done.put(item.id)
+
+
+def _packed(declared: Declared) -> dict[str, Any]:
+    fields = {name: getattr(declared, name) for name in ("name", "factory", "env", "args", "capabilities", "timeouts", "known_failures", "model")}
+    return fields | {"contract": (str(declared.contract.path), declared.contract.name.partition("@")[2])}

@@ -58,14 +58,16 @@ class Tape:
         return not self.streams
 
 
-def cassettes_of_project() -> tuple[Cassette, ...]:
-    """Every cassette of the project, and of onpaper itself. Raises BadInput for one that cannot be read."""
-    return _loaded(tuple(folders.search_path("cassettes")))
+def cassettes_of_project(naming: str = "") -> tuple[Cassette, ...]:
+    """The cassettes of the project, and of onpaper itself, in whose text a name stands: only those may be judged by the
+    contract of that name, and reading YAML takes long. Raises BadInput for one that cannot be read.
+    """
+    return _loaded(tuple(folders.search_path("cassettes")), naming.encode())
 
 
-@lru_cache(maxsize=4)
-def _loaded(where: tuple[Path, ...]) -> tuple[Cassette, ...]:
-    return tuple(load(path) for _, path in sorted(find(where).items()))
+@lru_cache(maxsize=64)
+def _loaded(where: tuple[Path, ...], naming: bytes) -> tuple[Cassette, ...]:
+    return tuple(load(path) for path in find(where).values() if naming in path.read_bytes())
 
 
 @lru_cache(maxsize=64)
@@ -73,7 +75,7 @@ def tapes(contract: Contract) -> tuple[Tape, ...]:
     """The recorded chat exchanges that a contract judges."""
     chat = contract.get("endpoint.chat", "/chat/completions")
     found = []
-    for cassette in cassettes_of_project():
+    for cassette in cassettes_of_project(contract.name):
         if cassette.contract != contract.name:
             continue
         chats = [one for one in cassette.exchanges if one.request.method == "POST" and one.request.path.endswith(chat)]
