@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from onpaper.suite.declaration import Declared, declare
+from onpaper.driving.declaration import Declared, declare
 
 from .correct import Correct, CorrectLocal
 from .lines import CorrectLines

@@ -19,10 +19,10 @@ from hypothesis.database import InMemoryExampleDatabase
 
 from onpaper import backends, strategies
 from onpaper.contract import Contract
+from onpaper.driving.verdict import Broken
 from onpaper.gateway import Gateway
 from onpaper.strategies.properties import Property
 from onpaper.strategies.subject import Subject, takes_of
-from onpaper.suite.verdict import Broken
 
 SUBJECT = Subject(lambda **given: None, Contract.load("openai"), None)  # type: ignore[arg-type]
 

@@ -16,6 +16,7 @@ from onpaper import backends, strategies
 from onpaper.answer import Provider
 from onpaper.backends.request import SAMPLING
 from onpaper.contract import Contract
+from onpaper.driving.verdict import Broken
 from onpaper.exchange import Request
 from onpaper.gateway import Gateway, faults
 from onpaper.mock import Mock, Say
@@ -24,7 +25,6 @@ from onpaper.strategies.on_replies import Cut, Faulty
 from onpaper.strategies.replies import spoken
 from onpaper.strategies.search import Counterexample
 from onpaper.strategies.written import as_mock, as_test
-from onpaper.suite.verdict import Broken
 
 VLLM = Contract.load("vllm")
 OLLAMA = Contract.load("ollama")

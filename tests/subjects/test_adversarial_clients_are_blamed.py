@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onpaper.suite.declaration import declare
+from onpaper.driving.declaration import declare
 from onpaper.suite.judge import Judge, plan
 
 from .adversarial import AIMS

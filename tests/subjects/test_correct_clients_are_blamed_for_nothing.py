@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from onpaper.suite.declaration import Declared, declare
+from onpaper.driving.declaration import Declared, declare
+from onpaper.driving.verdict import Verdict
 from onpaper.suite.judge import Judge, plan
-from onpaper.suite.verdict import Verdict
 
 # A client that is dropped in the middle of a reply closes its socket when it is collected, and Python says so.
 pytestmark = [

@@ -18,10 +18,10 @@ from typing import Any
 from onpaper.cassettes.cassette import Cassette
 from onpaper.clauses import Clause, View, register
 from onpaper.contract import Contract
+from onpaper.driving.verdict import Verdict
 from onpaper.errors import BadInput, nearest
 from onpaper.exchange import Exchange
 from onpaper.suite.judge import judge_exchange
-from onpaper.suite.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

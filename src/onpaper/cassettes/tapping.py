@@ -17,10 +17,10 @@ from onpaper.cassettes.redaction import Redactor
 from onpaper.cassettes.store import save
 from onpaper.clauses import View
 from onpaper.contract import Contract
+from onpaper.driving.verdict import Verdict
 from onpaper.exchange import Chunk, Exchange, Reply
 from onpaper.gateway.masking import secrets_of
 from onpaper.suite.judge import judge_exchange
-from onpaper.suite.verdict import Verdict
 
 _LARGEST = 64 * 2**20  # bytes: a bound on what a compressed body may become
 

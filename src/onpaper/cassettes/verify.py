@@ -15,7 +15,7 @@ from onpaper.cassettes.store import find, load
 from onpaper.errors import BadInput
 
 if TYPE_CHECKING:
-    from onpaper.suite.verdict import Verdict
+    from onpaper.driving.verdict import Verdict
 
 _REQUIRED = ("contract", "case", "recorder", "server")
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from onpaper.contract import Contract
-from onpaper.suite.play import Play
+from onpaper.driving.play import Play
 
 Kind = Literal["request", "reply", "backend", "property"]
 Level = Literal["must", "should"]

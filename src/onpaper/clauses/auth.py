@@ -12,12 +12,12 @@ from onpaper.clauses import INTERFACE, Case, View, clause
 from onpaper.clauses.listening import listening
 from onpaper.clauses.operations import REQUEST_CASES
 from onpaper.contract import Contract
+from onpaper.driving.play import Play, answer_of
+from onpaper.driving.run import Hung, Run, chain
+from onpaper.driving.stage import HELLO, KEY, Setup, Stage, completing, opened, streaming
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Exchange, Request, header_values
 from onpaper.script import Script, Write
-from onpaper.suite.play import Play, answer_of
-from onpaper.suite.run import Hung, Run, chain
-from onpaper.suite.stage import HELLO, KEY, Setup, Stage, completing, opened, streaming
-from onpaper.suite.verdict import Broken, NotApplicable
 
 ILLEGAL = "https://github.com/openai/openai-python/issues/961"
 CALLS = (Case("stream"), Case("complete"), Case("list-models"))
@@ -208,7 +208,7 @@ async def not_in_errors(stage: Stage, case: Case) -> None:
 
 def applicable(stage: Stage, play: Play) -> Play:
     """The play, unless it is for another protocol."""
-    from onpaper.suite.play import _mock
+    from onpaper.driving.play import _mock
 
     wanted = _mock(play.name).protocol
     if wanted not in (None, stage.contract.protocol):

@@ -12,11 +12,11 @@ from typing import Any
 from onpaper.clauses import INTERFACE, OPENAI, Case, View, clause
 from onpaper.clauses.operations import CHAT_CASES, HISTORY, UNICODE, WEATHER
 from onpaper.contract import Contract, Violation
+from onpaper.driving.play import Play
+from onpaper.driving.run import Run
+from onpaper.driving.stage import MESSAGES, Setup, Stage, completing, streaming
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Exchange
-from onpaper.suite.play import Play
-from onpaper.suite.run import Run
-from onpaper.suite.stage import MESSAGES, Setup, Stage, completing, streaming
-from onpaper.suite.verdict import Broken, NotApplicable
 
 METHODS = (Case("stream"), Case("complete"))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from onpaper.clauses import INTERFACE, Case, clause
-from onpaper.suite.stage import KEY, Setup, Stage
-from onpaper.suite.verdict import Broken, NotApplicable
+from onpaper.driving.stage import KEY, Setup, Stage
+from onpaper.driving.verdict import Broken, NotApplicable
 
 
 @clause("config/base-url", cases=tuple(Case(name, suffix) for name, suffix in (("root", ""), ("slash", "/"), ("v1", "/v1"), ("v1-slash", "/v1/"))), covers=(2,),

@@ -16,14 +16,14 @@ from typing import Any
 from onpaper.answer import Provider
 from onpaper.clauses import INTERFACE, Case, clause
 from onpaper.clauses.operations import EVERYTHING, operate
+from onpaper.driving.play import Play, answer_of
+from onpaper.driving.run import Hung, Run
+from onpaper.driving.stage import HELLO, MESSAGES, PLAIN, Setup, Stage, completing, opened, streaming
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
 from onpaper.gateway import closed_by_client
 from onpaper.mock import Mock
 from onpaper.script import Script
-from onpaper.suite.play import Play, answer_of
-from onpaper.suite.run import Hung, Run
-from onpaper.suite.stage import HELLO, MESSAGES, PLAIN, Setup, Stage, completing, opened, streaming
-from onpaper.suite.verdict import Broken, NotApplicable
 
 REUSE = "https://github.com/openai/openai-python/issues/3440"
 POOL = "https://github.com/openai/openai-python/issues/763"

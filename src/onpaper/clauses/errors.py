@@ -7,11 +7,11 @@ from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
 from onpaper.clauses.stream import needs_result
+from onpaper.driving.play import Play
+from onpaper.driving.run import Hung, Run, chain, status_of
+from onpaper.driving.stage import MESSAGES, Stage, completing, opened, streaming
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.script import Script, Write
-from onpaper.suite.play import Play
-from onpaper.suite.run import Hung, Run, chain, status_of
-from onpaper.suite.stage import MESSAGES, Stage, completing, opened, streaming
-from onpaper.suite.verdict import Broken, NotApplicable
 
 STATUSES = ("bad-request", "unauthorized", "forbidden", "model-not-found", "rate-limit", "context-length", "server-error", "overloaded", "html-502", "error-no-body")
 BOTH = tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "complete") for name in STATUSES)
@@ -172,7 +172,7 @@ async def large_body(stage: Stage, case: Case) -> None:
 async def releases(stage: Stage, case: Case) -> None:
     """A refused call leaves no connection checked out: after 30 of them an ordinary one still works."""
     await stage.plain_stream()
-    from onpaper.suite.play import answer_of
+    from onpaper.driving.play import answer_of
 
     bad, good = answer_of(Play("rate-limit"), stage.contract), answer_of(Play("hello"), stage.contract)
     count = 0

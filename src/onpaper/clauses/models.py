@@ -8,12 +8,12 @@ import json
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
+from onpaper.driving.play import Play, answer_of
+from onpaper.driving.run import Run
+from onpaper.driving.stage import MESSAGES, Stage, opened
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
 from onpaper.script import Script, Write
-from onpaper.suite.play import Play, answer_of
-from onpaper.suite.run import Run
-from onpaper.suite.stage import MESSAGES, Stage, opened
-from onpaper.suite.verdict import Broken, NotApplicable
 
 LISTED = ("zeta/last", "alpha:first", "org/модель")
 
@@ -94,7 +94,7 @@ async def time_out(stage: Stage, case: Case) -> None:
     """A listing that gets no answer gives up within 15 s on its own."""
     if "first_byte" not in stage.declared.timeouts:
         raise NotApplicable("the declaration does not say how a short first_byte time-out is set")
-    from onpaper.suite.stage import Setup
+    from onpaper.driving.stage import Setup
 
     args = tuple(stage.declared.timeouts["first_byte"].items())
     stage.needs("list_models")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from onpaper.clauses import NDJSON, clause
 from onpaper.clauses.sse import same_text
-from onpaper.suite.play import CUTS, Play, plays
-from onpaper.suite.stage import Stage
-from onpaper.suite.verdict import Broken, NotApplicable
+from onpaper.driving.play import CUTS, Play, plays
+from onpaper.driving.stage import Stage
+from onpaper.driving.verdict import Broken, NotApplicable
 
 
 def keeps(name: str, *mocks: str, why: str, covers: tuple[int, ...] = (), cuts: tuple[str, ...] = ("events", "random")):  # type: ignore[no-untyped-def]

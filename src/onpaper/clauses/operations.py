@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from onpaper.clauses import Case
-from onpaper.suite.guard import programs_started
-from onpaper.suite.play import Play
-from onpaper.suite.run import Run
-from onpaper.suite.stage import Stage
-from onpaper.suite.verdict import NotApplicable
+from onpaper.driving.guard import programs_started
+from onpaper.driving.play import Play
+from onpaper.driving.run import Run
+from onpaper.driving.stage import Stage
+from onpaper.driving.verdict import NotApplicable
 
 WEATHER: dict[str, Any] = {
     "type": "function",

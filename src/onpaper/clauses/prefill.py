@@ -10,11 +10,11 @@ from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
 from onpaper.clauses.operations import prefilled
+from onpaper.driving.play import Play
+from onpaper.driving.run import Run
+from onpaper.driving.stage import MESSAGES, Stage, opened
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.script import Script
-from onpaper.suite.play import Play
-from onpaper.suite.run import Run
-from onpaper.suite.stage import MESSAGES, Stage, opened
-from onpaper.suite.verdict import Broken, NotApplicable
 
 PREFIX = [{"role": "system", "content": "You are brief."}, {"role": "user", "content": "Say"}]
 
@@ -127,8 +127,8 @@ async def released(stage: Stage, case: Case) -> None:
     only(stage, metered=False)
     from dataclasses import replace
 
+    from onpaper.driving.play import answer_of
     from onpaper.gateway import closed_by_client
-    from onpaper.suite.play import answer_of
 
     answer = answer_of(Play("hello"), stage.contract)
 
@@ -154,7 +154,7 @@ async def failure(stage: Stage, case: Case) -> None:
     """A prefill that fails does not spoil the call that follows."""
     only(stage, metered=False)
     await stage.plain_stream()
-    from onpaper.suite.play import answer_of
+    from onpaper.driving.play import answer_of
 
     lost = Script(head=b"", end="reset")
     bad = answer_of(Play("server-error"), stage.contract) if case.id == "server-error" else lambda _: lost

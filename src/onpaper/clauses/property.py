@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from onpaper.clauses import ONCE, enter
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.strategies.properties import Property, properties
-from onpaper.suite.verdict import Broken, NotApplicable
 
 COVERS: dict[str, tuple[int, ...]] = {}
 """Numbers of the catalogue that a property covers beside the clauses that name single cases."""
@@ -19,8 +19,9 @@ def _judge(rule: Property) -> Any:
     def judge(stage: Any, case: Any) -> None:
         """Look for a case that breaks the rule, on a gateway of its own."""
         from onpaper.strategies.search import SHRINKING, search
+        from onpaper.strategies.staged import subject_on
 
-        with stage.subject() as (subject, run):
+        with subject_on(stage) as (subject, run):
             reason = rule.applies(subject)
             if reason:
                 raise NotApplicable(reason)

@@ -6,10 +6,10 @@ from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.clauses.operations import WEATHER
 from onpaper.clauses.tools import calls_of
 from onpaper.contract import Contract
-from onpaper.suite.play import Play, plays
-from onpaper.suite.run import Run
-from onpaper.suite.stage import Stage
-from onpaper.suite.verdict import Broken
+from onpaper.driving.play import Play, plays
+from onpaper.driving.run import Run
+from onpaper.driving.stage import Stage
+from onpaper.driving.verdict import Broken
 
 
 def replies(name: str, *mocks: str, why: str, source: str = INTERFACE, covers: tuple[int, ...] = (), protocol: str | None = "sse"):  # type: ignore[no-untyped-def]
@@ -58,7 +58,7 @@ async def shape(stage: Stage, play: Play) -> None:
 
 
 def _recorded_replies(contract: Contract) -> tuple[Play, ...]:
-    from onpaper.suite.tapes import tapes
+    from onpaper.driving.tapes import tapes
 
     return tuple(Play(tape.name, "recorded", "cassette") for tape in tapes(contract) if tape.replies)
 
@@ -66,7 +66,7 @@ def _recorded_replies(contract: Contract) -> tuple[Play, ...]:
 @clause("reply/recorded", cases=_recorded_replies, source=INTERFACE, covers=(102,), why="Recordings are what a server sent.")
 async def recorded(stage: Stage, play: Play) -> None:
     """A recorded reply in one piece comes out with the text, the tool calls and the error that its bytes say."""
-    from onpaper.suite.tapes import tapes
+    from onpaper.driving.tapes import tapes
 
     tape = next(one for one in tapes(stage.contract) if one.name == play.name)
     kwargs = {"tools": tape.tools} if tape.tools and stage.takes("complete", "tools") else {}
@@ -160,9 +160,9 @@ async def connection_lost(stage: Stage, case: Case) -> None:
     """A connection that is lost inside the body is an error."""
     from dataclasses import replace
 
+    from onpaper.driving.play import answer_of
+    from onpaper.driving.stage import completing
     from onpaper.script import Write
-    from onpaper.suite.play import answer_of
-    from onpaper.suite.stage import completing
 
     await stage.plain_complete()
     answer = answer_of(Play("hello"), stage.contract)

@@ -6,9 +6,9 @@ from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.clauses.body import accepts, refused
-from onpaper.suite.run import Run
-from onpaper.suite.stage import PLAIN, Setup, Stage
-from onpaper.suite.verdict import Broken, NotApplicable
+from onpaper.driving.run import Run
+from onpaper.driving.stage import PLAIN, Setup, Stage
+from onpaper.driving.verdict import Broken, NotApplicable
 
 PARAMETERS = ("temperature", "top_k", "top_p", "presence_penalty")
 VALUES: dict[str, tuple[Any, Any, Any]] = {
@@ -124,7 +124,7 @@ async def not_kept(stage: Stage, case: Case) -> None:
     await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
     if not stage.takes(case.id, "temperature"):
         raise NotApplicable(f"{case.id}() takes no temperature")
-    from onpaper.suite.stage import completing, streaming
+    from onpaper.driving.stage import completing, streaming
 
     make = streaming if case.id == "stream" else completing
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from onpaper.clauses import NDJSON, OPENAI, WHATWG, View, clause
 from onpaper.contract import Contract
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Exchange, Reply
-from onpaper.suite.verdict import Broken, NotApplicable
 from onpaper.wire import reading, sse
 from onpaper.wire.reading import Reading, fault_of
 from onpaper.wire.template import mentions

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from onpaper.clauses import WHATWG, Case, clause
+from onpaper.driving.play import CUTS, Play, plays
+from onpaper.driving.run import Hung, Run
+from onpaper.driving.stage import PATIENCE, Stage, streaming
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
 from onpaper.mock import Mock
 from onpaper.script import Script, Write
-from onpaper.suite.play import CUTS, Play, plays
-from onpaper.suite.run import Hung, Run
-from onpaper.suite.stage import PATIENCE, Stage, streaming
-from onpaper.suite.verdict import Broken, NotApplicable
 
 
 async def same_text(stage: Stage, play: Play) -> Run:

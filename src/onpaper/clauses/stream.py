@@ -8,12 +8,12 @@ from onpaper.clauses import INTERFACE, OPENAI, clause
 from onpaper.clauses.auth import applicable
 from onpaper.clauses.sse import same_text
 from onpaper.contract import Contract
+from onpaper.driving.play import Play, answer_of, plays
+from onpaper.driving.run import Run
+from onpaper.driving.stage import Stage, streaming
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
 from onpaper.script import Script
-from onpaper.suite.play import Play, answer_of, plays
-from onpaper.suite.run import Run
-from onpaper.suite.stage import Stage, streaming
-from onpaper.suite.verdict import Broken, NotApplicable
 
 THREE = ("events", "bytewise", "random")
 
@@ -32,7 +32,7 @@ async def text(stage: Stage, play: Play) -> None:
 
 
 def _recorded_streams(contract: Contract) -> tuple[Play, ...]:
-    from onpaper.suite.tapes import tapes
+    from onpaper.driving.tapes import tapes
 
     return tuple(Play(t.name, cut, "cassette") for t in tapes(contract) if t.streams for cut in ("recorded", "whole", "random"))
 
@@ -43,7 +43,7 @@ async def recorded(stage: Stage, play: Play) -> None:
     """A recorded stream of the provider comes out with the text and the error that its bytes say, in its own chunks,
     whole, and cut at random.
     """
-    from onpaper.suite.tapes import tapes
+    from onpaper.driving.tapes import tapes
 
     tape = next(one for one in tapes(stage.contract) if one.name == play.name)
     run = await stage.stream(play, messages=tape.messages)

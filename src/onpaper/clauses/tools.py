@@ -7,10 +7,10 @@ from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.clauses.operations import HISTORY, WEATHER
-from onpaper.suite.play import CUTS, Play, plays
-from onpaper.suite.run import Run
-from onpaper.suite.stage import Stage
-from onpaper.suite.verdict import Broken, NotApplicable
+from onpaper.driving.play import CUTS, Play, plays
+from onpaper.driving.run import Run
+from onpaper.driving.stage import Stage
+from onpaper.driving.verdict import Broken, NotApplicable
 
 Call = tuple[Any, Any, Any]
 """Id, name and arguments of a call."""

@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.suite.play import Play, plays
-from onpaper.suite.run import Run
-from onpaper.suite.stage import Stage, opened
-from onpaper.suite.verdict import Broken, NotApplicable
+from onpaper.driving.play import Play, plays
+from onpaper.driving.run import Run
+from onpaper.driving.stage import Stage, opened
+from onpaper.driving.verdict import Broken, NotApplicable
 
 COUNTED = ("hello", "long-answer", "verbatim")
 
@@ -113,8 +113,8 @@ async def missing(stage: Stage, case: Case) -> None:
 @clause("usage/not-stale", cases=(Case("stream"), Case("complete")), covers=(114, 129), source="https://github.com/co-l/openfox/pull/236", why="The last call's numbers look plausible, which is the worst of it.")
 async def not_stale(stage: Stage, case: Case) -> None:
     """A call whose reply does not count never shows the numbers of the call before."""
+    from onpaper.driving.stage import completing, streaming
     from onpaper.mock import Mock
-    from onpaper.suite.stage import completing, streaming
 
     await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
     mock = Mock.of({"about": "Counts once, then not", "reply": [{"text": ["a"], "usage": {"prompt": 321, "completion": 123}, "times": 1}, {"text": ["b"], "usage": False}]})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from onpaper.cassettes.verify import Findings
-    from onpaper.suite.verdict import Verdict
+    from onpaper.driving.verdict import Verdict
 
 tapes = typer.Typer(no_args_is_help=True, help="Look after recordings.")
 app.add_typer(tapes, name="cassettes")

@@ -62,7 +62,7 @@ def check(
 
 
 def chosen_backends(names: list[str], contract: str, env: list[str], args: list[str], can: list[str], model: str) -> list[Any]:
-    from onpaper.suite import declaration
+    from onpaper.driving import declaration
 
     adhoc = [name for name in names if ":" in name]
     if not adhoc and (contract or env or args or can or model):

@@ -58,12 +58,13 @@ def fuzz(
 def _rounds(stage: Any, rules: list[Any], seed: int, until: float, database: Any) -> list[Any]:
     """Search property after property, round after round, each with a seed of its own; one that is broken is done."""
     from onpaper.strategies.search import search
+    from onpaper.strategies.staged import subject_on
 
     found: list[Any] = []
     tried = 0
     left = list(rules)
     status = console(stderr=True)
-    with stage.subject() as (subject, run):
+    with subject_on(stage) as (subject, run):
         left = [rule for rule in left if not rule.applies(subject)]
         while left and time.monotonic() < until:
             for rule in list(left):
@@ -84,8 +85,8 @@ def _rounds(stage: Any, rules: list[Any], seed: int, until: float, database: Any
 
 
 def _report(found: list[Any], declared: Any) -> None:
+    from onpaper.driving.stage import KEY
     from onpaper.strategies.written import as_mock, as_test, name_of
-    from onpaper.suite.stage import KEY
 
     for one in found:
         print(f"\n# {one.property.id}: {one.property.rule}\n# smallest case: {one.case}".replace(KEY, "<key>"))

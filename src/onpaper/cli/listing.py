@@ -113,7 +113,7 @@ def faults(as_json: Json = False) -> None:
 @listing.command("backends")
 def backends(as_json: Json = False) -> None:
     """The backends that are declared here, or the reference ones."""
-    from onpaper.suite import declaration
+    from onpaper.driving import declaration
 
     rows = [
         {"name": one.name, "factory": one.factory, "contract": one.contract.name, "env": ", ".join(one.env), "known failures": len(one.known_failures) or ""}
@@ -125,7 +125,7 @@ def backends(as_json: Json = False) -> None:
 @listing.command("cassettes")
 def cassettes(as_json: Json = False) -> None:
     """Every cassette with its provenance."""
-    from onpaper.suite.tapes import cassettes_of_project
+    from onpaper.driving.tapes import cassettes_of_project
 
     rows = []
     for one in cassettes_of_project():

@@ -9,9 +9,9 @@ from rich.text import Text
 
 from onpaper.clauses import Clause, case_id
 from onpaper.contract import Contract
+from onpaper.driving.play import Play, answer_of
+from onpaper.driving.verdict import show as show_bytes
 from onpaper.exchange import Request
-from onpaper.suite.play import Play, answer_of
-from onpaper.suite.verdict import show as show_bytes
 
 ASK = {
     "sse": (b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}', "openai"),

@@ -9,9 +9,9 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
+from onpaper.driving.verdict import Verdict
 from onpaper.errors import BadInput
 from onpaper.report.summary import is_red, line, topics
-from onpaper.suite.verdict import Verdict
 
 
 def as_json(verdicts: Sequence[Verdict]) -> str:

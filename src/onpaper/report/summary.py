@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from onpaper.suite.verdict import Verdict
+from onpaper.driving.verdict import Verdict
 
 
 def is_red(verdict: Verdict, strict: bool) -> bool:

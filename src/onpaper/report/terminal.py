@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from onpaper.clauses import register
+from onpaper.driving.verdict import Verdict
 from onpaper.report.summary import cells, is_red, line, paste, red, topics, unjudged
-from onpaper.suite.verdict import Verdict
 
 MARKS = {"kept": ("✓", "green"), "broken": ("✗", "bold red"), "known": ("k", "yellow"), "not-applicable": ("–", "dim")}
 SHOWN = 20

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from onpaper.driving.run import Run
+from onpaper.driving.verdict import Broken
 from onpaper.exchange import Exchange, Request
 from onpaper.mock import Say
 from onpaper.script import Script
@@ -19,8 +21,6 @@ from onpaper.strategies.calls import givens
 from onpaper.strategies.on_requests import SOURCE
 from onpaper.strategies.properties import Property, enter
 from onpaper.strategies.subject import METHODS, NotMade, Subject, close
-from onpaper.suite.run import Run
-from onpaper.suite.verdict import Broken
 from onpaper.wire.dialect import Asked, Speaker
 
 T = TypeVar("T")

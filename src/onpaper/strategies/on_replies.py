@@ -8,6 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from onpaper.driving.run import Hung, Run
+from onpaper.driving.verdict import Broken
 from onpaper.exchange import Request
 from onpaper.gateway import faults
 from onpaper.script import Script
@@ -17,8 +19,6 @@ from onpaper.strategies.replies import Spoken, replies, spoken
 from onpaper.strategies.schedules import SILENT, Schedule, fault_schedules
 from onpaper.strategies.shown import Shown
 from onpaper.strategies.subject import Subject
-from onpaper.suite.run import Hung, Run
-from onpaper.suite.verdict import Broken
 from onpaper.wire.reading import Reading
 
 WHATWG = "https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation"

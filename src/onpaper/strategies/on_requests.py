@@ -9,6 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from onpaper.driving.run import Run
+from onpaper.driving.verdict import Broken
 from onpaper.strategies.calls import (
     WHOLE,
     Call,
@@ -26,8 +28,6 @@ from onpaper.strategies.properties import holds_for
 from onpaper.strategies.sampling import body_with, named_by, sampling
 from onpaper.strategies.sent import must_carry, refused, same, sent
 from onpaper.strategies.subject import SAMPLED, Subject
-from onpaper.suite.run import Run
-from onpaper.suite.verdict import Broken
 
 SOURCE = "https://github.com/fluxions-ai/vui/pull/18"
 

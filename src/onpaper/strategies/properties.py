@@ -15,8 +15,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
+from onpaper.driving.verdict import Broken
 from onpaper.strategies.subject import Subject
-from onpaper.suite.verdict import Broken
 
 Judge = Callable[[Subject, Any], Coroutine[Any, Any, None]]
 Runner = Callable[[Coroutine[Any, Any, Any]], Any]

@@ -11,11 +11,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from onpaper.contract import Contract
+from onpaper.driving.run import read
 from onpaper.mock import Call, Say, Trouble
 from onpaper.script import Script
 from onpaper.strategies.shown import Shown
 from onpaper.strategies.texts import names
-from onpaper.suite.run import read
 from onpaper.wire.dialect import Asked, Speaker
 from onpaper.wire.reading import Reading
 from onpaper.wire.sse import Framing

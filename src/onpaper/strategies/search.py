@@ -13,10 +13,10 @@ from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky, Unsatisfiable
 from hypothesis.stateful import run_state_machine_as_test
 
+from onpaper.driving.verdict import Broken
 from onpaper.strategies.drawing import anew
 from onpaper.strategies.properties import Property, Runner
 from onpaper.strategies.subject import Subject
-from onpaper.suite.verdict import Broken
 
 SHRINKING = 8.0
 """Seconds that are spent on making a failing case smaller."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from onpaper.driving.run import Hung, Run
+from onpaper.driving.verdict import Broken
 from onpaper.strategies.sampling import named_by, place
 from onpaper.strategies.subject import Subject
-from onpaper.suite.run import Hung, Run
-from onpaper.suite.verdict import Broken
 
 ABSENT = object()
 

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from onpaper.answer import Provider
 from onpaper.contract import Contract
+from onpaper.driving.run import Hung, Run
 from onpaper.exchange import Exchange, Request
 from onpaper.mock import Mock, Say
 from onpaper.script import Script
 from onpaper.strategies.shown import Shown
-from onpaper.suite.run import Hung, Run
 
 Kwargs = dict[str, Any]
 METHODS = ("stream", "complete")

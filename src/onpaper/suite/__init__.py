@@ -1,1 +1,1 @@
-"""Driving a backend and judging what it did: declarations, the stage, plans and verdicts."""
+"""The suite: plans, verdicts, known failures, and runs over several backends."""

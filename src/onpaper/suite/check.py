@@ -17,13 +17,13 @@ from typing import Any, Literal, get_args
 
 from onpaper.clauses.operations import EVERYTHING
 from onpaper.contract import Contract
+from onpaper.driving.declaration import Declared
+from onpaper.driving.guard import guarded
+from onpaper.driving.verdict import Verdict
 from onpaper.errors import BadInput
-from onpaper.suite.declaration import Declared
-from onpaper.suite.guard import guarded
 from onpaper.suite.judge import Item, Judge, plan
 from onpaper.suite.known import apply_known, stale_failures
 from onpaper.suite.processes import CONTEXT, prepare
-from onpaper.suite.verdict import Verdict
 
 Part = Literal["cases", "properties", "timed"]
 """What of the work on one backend a process does: the timed clauses mostly wait, and the others do not."""

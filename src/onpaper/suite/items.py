@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from onpaper.clauses import case_id, register
+from onpaper.driving import declaration
+from onpaper.driving.declaration import Declared
+from onpaper.driving.verdict import Verdict
 from onpaper.errors import BadInput
 from onpaper.report.summary import is_red
-from onpaper.suite import declaration
 from onpaper.suite.check import quiet
-from onpaper.suite.declaration import Declared
 from onpaper.suite.judge import Item, Judge, plan
 from onpaper.suite.known import stale_failures
-from onpaper.suite.verdict import Verdict
 
 JUDGE = pytest.StashKey[Judge]()
 VERDICTS = pytest.StashKey[dict[str, list[Verdict]]]()

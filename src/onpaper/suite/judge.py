@@ -11,16 +11,16 @@ from typing import Any
 
 from onpaper.clauses import Clause, View, case_id, register
 from onpaper.clauses.operations import EVERYTHING, operate
+from onpaper.driving.declaration import Declared
+from onpaper.driving.guard import guarded
+from onpaper.driving.hall import Blocked, Hall
+from onpaper.driving.play import Play
+from onpaper.driving.run import Hung, Run
+from onpaper.driving.stage import KEY, Stage
+from onpaper.driving.verdict import Broken, NotApplicable, Verdict
 from onpaper.errors import BadInput, nearest
 from onpaper.exchange import Exchange
-from onpaper.suite.declaration import Declared
-from onpaper.suite.guard import guarded
-from onpaper.suite.hall import Blocked, Hall
 from onpaper.suite.known import apply_known
-from onpaper.suite.play import Play
-from onpaper.suite.run import Hung, Run
-from onpaper.suite.stage import KEY, Stage
-from onpaper.suite.verdict import Broken, NotApplicable, Verdict
 
 CASE_SECONDS = 60.0
 """The most that one case may take; each drive in it has a shorter limit of its own."""
@@ -203,7 +203,7 @@ class Judge:
 
 
 def _speaks(play: Play, declared: Declared) -> None:
-    from onpaper.suite.play import _mock
+    from onpaper.driving.play import _mock
 
     protocol = _mock(play.name).protocol
     if protocol not in (None, declared.contract.protocol):

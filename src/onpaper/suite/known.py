@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from onpaper.clauses import case_id, register
+from onpaper.driving.declaration import Declared, KnownFailure
+from onpaper.driving.verdict import Verdict
 from onpaper.errors import nearest
-from onpaper.suite.declaration import Declared, KnownFailure
-from onpaper.suite.verdict import Verdict
 
 
 def apply_known(declared: Declared, found: Verdict, today: datetime.date | None = None) -> Verdict:

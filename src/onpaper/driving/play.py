@@ -46,7 +46,7 @@ def answer_of(
 ) -> Callable[[Request], Script]:
     """The function that answers requests as a play says. Raises BadInput for an unknown mock or cassette."""
     if play.source == "cassette":
-        from onpaper.suite.tapes import answer_of_cassette
+        from onpaper.driving.tapes import answer_of_cassette
 
         return recutting(answer_of_cassette(play.name, contract), play.cut)
     provider = Provider(contract, _mock(play.name), strict=strict, key=key, faults=faults.apply)

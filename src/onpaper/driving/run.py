@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onpaper.contract import Contract
+from onpaper.driving.verdict import Broken
 from onpaper.exchange import Exchange
 from onpaper.script import Script
-from onpaper.suite.verdict import Broken
 from onpaper.wire import reading
 from onpaper.wire.reading import Reading
 

@@ -7,19 +7,19 @@ import contextlib
 import inspect
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from onpaper.driving.declaration import Declared
+from onpaper.driving.guard import guarded
+from onpaper.driving.hall import Hall
+from onpaper.driving.play import Play, answer_of
+from onpaper.driving.run import Hung, Run
+from onpaper.driving.verdict import NotApplicable
 from onpaper.exchange import Request
 from onpaper.gateway import Server
 from onpaper.script import Script
-from onpaper.suite.declaration import Declared
-from onpaper.suite.guard import guarded
-from onpaper.suite.hall import Hall
-from onpaper.suite.play import Play, answer_of
-from onpaper.suite.run import Hung, Run
-from onpaper.suite.verdict import NotApplicable
 
 KEY = "sk-onpaper-Canary7Qd2fXw9"
 """The key of a run: nobody's, and recognisable wherever it turns up."""
@@ -240,11 +240,11 @@ class Stage:
             return script
 
         before = set(asyncio.all_tasks())
-        with self.hall.gateway(keeping) as server, guarded(self._env(server, setup)) as strayed:
+        with self.hall.gateway(keeping) as server, guarded(self.environment(server, setup)) as strayed:
             run.notes["url"], run.notes["server"] = server.url, server
             self._due_in(self.patience)
             try:
-                backend = self._make(server, setup)
+                backend = self.make(server, setup)
             except (Exception, SystemExit) as error:
                 run.error, run.phase = error, "construct"
                 yield None
@@ -259,7 +259,8 @@ class Stage:
         run.strayed = strayed
         run.notes.pop("server", None)
 
-    def _make(self, server: Server, setup: Setup) -> Any:
+    def make(self, server: Server, setup: Setup = PLAIN) -> Any:
+        """A backend that talks to a gateway."""
         args = {"model": setup.model or self.declared.model_name, **self.declared.args, **dict(setup.args)}
         root = server.url
         if setup.userinfo:
@@ -268,7 +269,8 @@ class Stage:
             args["base_url"] = root + setup.suffix
         return self.factory(**args)
 
-    def _env(self, server: Server, setup: Setup) -> dict[str, str | None]:
+    def environment(self, server: Server, setup: Setup = PLAIN) -> dict[str, str | None]:
+        """The variables of a drive; None is one that must not be set."""
         env: dict[str, str | None] = {}
         for name, value in self.declared.env.items():
             if "{key}" in value:
@@ -307,44 +309,6 @@ class Stage:
             await asyncio.gather(*left, return_exceptions=True)
         run.exchanges = list(server.journal)
         run.connections = server.journal.connections
-
-    @contextlib.contextmanager
-    def subject(self) -> Iterator[tuple[Any, Callable[[Coroutine[Any, Any, Any]], Any]]]:
-        """The backend as properties judge it, on a gateway of its own, and what runs a coroutine where it lives.
-
-        For a thread of its own: Hypothesis calls its tests synchronously.
-        """
-        from onpaper.answer import Provider
-        from onpaper.strategies.subject import Subject
-
-        if self.stopped:
-            raise NotApplicable(f"another property had to be stopped already: {self.stopped}")
-        with self.hall.gateway(Provider(self.contract, strict=False)) as server, guarded(self._env(server, PLAIN)):
-
-            def make(**kwargs: Any) -> Any:
-                return self._make(server, Setup(args=tuple(kwargs.items())))
-
-            key = KEY if self.keyed else None
-            results = frozenset(name for name, state in self.declared.capabilities.items() if state == "yes")
-            unsent = frozenset(name for name, state in self.declared.capabilities.items() if state in ("refuses", "ignores"))
-            subject = Subject(make, self.contract, server, key, self.takes, results=results, unsent=unsent)
-
-            def run(work: Coroutine[Any, Any, Any]) -> Any:
-                if self.stopped:  # whoever looks for a smaller case would wait as long for each
-                    work.close()
-                    raise TimeoutError(self.stopped)
-                try:
-                    return self.hall.drive(work, 20)
-                except TimeoutError as error:
-                    self.stopped = str(error)
-                    raise
-
-            try:
-                yield subject, run
-            except Exception:
-                if self.stopped:
-                    raise TimeoutError(self.stopped) from None
-                raise
 
     # ---- controls ------------------------------------------------------------------------------------------------
 

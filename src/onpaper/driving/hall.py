@@ -15,10 +15,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
+from onpaper.driving.guard import depth_of_guards, leave_behind
 from onpaper.gateway import Server
 from onpaper.gateway.answering import Answer
 from onpaper.gateway.thread import new_event_loop
-from onpaper.suite.guard import depth_of_guards, leave_behind
 
 T = TypeVar("T")
 
