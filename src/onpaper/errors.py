@@ -13,9 +13,10 @@ class BadInput(ValueError):
     """
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` or an empty string, then the known names: the tail of an unknown-name message."""
+def nearest(name: str, known: Iterable[str], shown: Iterable[str] | None = None) -> str:
+    """`; did you mean 'x'?` or an empty string, then the known names (or those `shown`, groups of them where they are too
+    many): the tail of an unknown-name message."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else "."
-    return f"{hint} Known: {', '.join(names) or 'none'}."
+    return f"{hint} Known: {', '.join(sorted(names if shown is None else shown)) or 'none'}."

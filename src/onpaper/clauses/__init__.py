@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from onpaper.contract import Contract
 from onpaper.driving.play import Play
+from onpaper.errors import nearest
 
 Kind = Literal["request", "reply", "backend", "property"]
 Level = Literal["must", "should"]
@@ -121,6 +122,12 @@ def register() -> dict[str, Clause]:
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda one: one.name):
         importlib.import_module(f"{__name__}.{module.name}")
     return dict(sorted(_REGISTER.items()))
+
+
+def nearest_clause(name: str, *, topics: bool = False) -> str:
+    """The tail of a message about a clause (or topic) that there is none of: the nearest, and where all are listed."""
+    known = {one.topic for one in register().values()}
+    return f"{nearest(name, {*register(), *(known if topics else ())}, known)} `onpaper list clauses` shows every clause."
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="On paper, every backend is OpenAI-compatible. onpaper checks what happens on the wire.",
 )
 
 UsageError: Any = typer.BadParameter.__base__
@@ -28,6 +27,21 @@ UsageError: Any = typer.BadParameter.__base__
 USAGE = 2
 INTERRUPTED = 130
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from onpaper import __version__
+
+        print(f"onpaper {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and exit.")] = False,
+) -> None:
+    """On paper, every backend is OpenAI-compatible. onpaper checks what happens on the wire."""
 
 
 def main() -> None:

@@ -7,18 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from onpaper.cli import Json, app, console, print_json
-from onpaper.errors import BadInput, nearest
+from onpaper.errors import BadInput
 
 
 @app.command()
 def explain(clause: Annotated[str, typer.Argument(help="A clause's id, such as sse/bom.")], as_json: Json = False) -> None:
     """Explain a clause: the rule, why it exists, a minimal failing wire, and how a client is put right."""
-    from onpaper.clauses import register
+    from onpaper.clauses import nearest_clause, register
     from onpaper.report import explanation
 
     clauses = register()
     if clause not in clauses:
-        raise BadInput(f"there is no clause {clause!r}{nearest(clause, clauses)}")
+        raise BadInput(f"there is no clause {clause!r}{nearest_clause(clause)}")
     said = explanation.of(clauses[clause])
     if as_json:
         print_json(said)

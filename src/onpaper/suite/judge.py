@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onpaper.clauses import Clause, View, case_id, register
+from onpaper.clauses import Clause, View, case_id, nearest_clause, register
 from onpaper.clauses.operations import EVERYTHING, operate
 from onpaper.driving.declaration import Declared
 from onpaper.driving.guard import guarded
@@ -18,7 +18,7 @@ from onpaper.driving.play import Play
 from onpaper.driving.run import Hung, Run
 from onpaper.driving.stage import KEY, Stage
 from onpaper.driving.verdict import Broken, NotApplicable, Verdict
-from onpaper.errors import BadInput, nearest
+from onpaper.errors import BadInput
 from onpaper.exchange import Exchange
 from onpaper.suite.known import apply_known
 
@@ -50,8 +50,7 @@ def plan(declared: Declared, patterns: Sequence[str] = ()) -> list[Item]:
     clauses = [one for one in register().values() if one.kind != "reply"]
     for pattern in patterns:
         if not any(_matches(one, pattern) for one in clauses):
-            known = {one.id for one in clauses} | {one.topic for one in clauses}
-            raise BadInput(f"no clause is called {pattern!r}{nearest(pattern, known)}")
+            raise BadInput(f"no clause or topic is called {pattern!r}{nearest_clause(pattern, topics=True)}")
     chosen = [one for one in clauses if not patterns or any(_matches(one, pattern) for pattern in patterns)]
     items = [Item(declared, one, case) for one in chosen for case in (one.cases(declared.contract) or ("none",))]
     return sorted(items, key=lambda item: item.case is EVERYTHING)

@@ -14,7 +14,7 @@ import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from onpaper.clauses import case_id, register
+from onpaper.clauses import case_id, nearest_clause, register
 from onpaper.driving.declaration import Declared, KnownFailure
 from onpaper.driving.verdict import Verdict
 from onpaper.errors import nearest
@@ -62,7 +62,7 @@ def _stale(
 ) -> Iterator[str]:
     clauses = register()
     if entry.clause not in clauses:
-        yield f"the known failures list {entry.clause!r}, which is no clause{nearest(entry.clause, clauses)}"
+        yield f"the known failures list {entry.clause!r}, which is no clause{nearest_clause(entry.clause)}"
         return
     cases = {case_id(case) for case in clauses[entry.clause].cases(declared.contract)}
     if entry.case is not None and entry.case not in cases:
