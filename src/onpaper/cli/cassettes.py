@@ -22,7 +22,7 @@ tapes = typer.Typer(no_args_is_help=True, help="Look after recordings.")
 app.add_typer(tapes, name="cassettes")
 
 
-@tapes.command("verify")
+@tapes.command("verify", short_help="Find secrets, age, missing provenance; judge every reply.")
 def verify(
     folders: Annotated[
         list[str] | None,

@@ -13,7 +13,7 @@ from onpaper.cli import app, console
 from onpaper.errors import BadInput, nearest
 
 
-@app.command()
+@app.command(short_help="Judge backends: which promise is broken, and the bytes.")
 def check(
     backends: Annotated[
         list[str] | None,

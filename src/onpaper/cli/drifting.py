@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from onpaper.cli.progress import Telling
 
 
-@app.command()
+@app.command(short_help="Record again and say what has changed.")
 def drift(
     provider: Annotated[str, typer.Argument(help="The folder of recordings: cassettes/<provider>/.")],
     cases: Annotated[

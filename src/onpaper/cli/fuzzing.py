@@ -14,7 +14,7 @@ from onpaper.cli.checking import chosen_backends
 from onpaper.errors import BadInput, nearest
 
 
-@app.command()
+@app.command(short_help="Look for cases that break a property, for longer than CI.")
 def fuzz(
     backend: Annotated[str, typer.Argument(help="A declared backend, or module:factory.")],
     contract: Annotated[str, typer.Option(help="The provider that an ad hoc factory talks to.")] = "",

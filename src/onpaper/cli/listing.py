@@ -10,7 +10,7 @@ from onpaper.cli import Json, app, console, print_json
 from onpaper.errors import BadInput
 
 
-@app.command()
+@app.command(short_help="Explain a clause: why it exists, and how to keep it.")
 def explain(clause: Annotated[str, typer.Argument(help="A clause's id, such as sse/bom.")], as_json: Json = False) -> None:
     """Explain a clause: the rule, why it exists, a minimal failing wire, and how a client is put right."""
     from onpaper.clauses import nearest_clause, register
@@ -44,7 +44,7 @@ def _table(rows: list[dict[str, Any]], columns: list[str], as_json: bool) -> Non
     console().print(table)
 
 
-@listing.command("clauses")
+@listing.command("clauses", short_help="Every clause with its level, rule and source.")
 def clauses(as_json: Json = False) -> None:
     """Every clause: id, level, kind, rule, source, and the numbers of the catalogue that it covers."""
     from onpaper.clauses import register
@@ -70,7 +70,7 @@ def clauses(as_json: Json = False) -> None:
         print(f"  {number:>3}  {reason}")
 
 
-@listing.command("contracts")
+@listing.command("contracts", short_help="Every contract: the project's own, and onpaper's.")
 def contracts(as_json: Json = False) -> None:
     """Every contract: the project's own, and those that come with onpaper."""
     from onpaper import folders
@@ -84,7 +84,7 @@ def contracts(as_json: Json = False) -> None:
     _table(rows, ["name", "kind", "metered", "protocol", "summary"], as_json)
 
 
-@listing.command("mocks")
+@listing.command("mocks", short_help="Every mock: what the gateway can say, and how it goes wrong.")
 def mocks(as_json: Json = False) -> None:
     """Every mock: what the fake gateway can say, and how it can go wrong."""
     from onpaper import folders
@@ -142,7 +142,7 @@ def cassettes(as_json: Json = False) -> None:
     _table(rows, ["name", "contract", "exchanges", "recorded", "server"], as_json)
 
 
-@app.command()
+@app.command(short_help="Print a contract, each fact with its source.")
 def show(contract: Annotated[str, typer.Argument(help="A contract's name, such as groq.")], as_json: Json = False) -> None:
     """Print a resolved contract, each line with the file and the source it came from."""
     import json

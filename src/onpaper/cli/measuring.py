@@ -10,7 +10,7 @@ import typer
 from onpaper.cli import Json, app, console, print_json
 
 
-@app.command()
+@app.command(short_help="Compare what contracts play with what was recorded.")
 def truth(
     providers: Annotated[list[str] | None, typer.Argument(help="Contracts; all that the folder has recordings of, unless given.")] = None,
     recordings: Annotated[list[Path] | None, typer.Option(help="A folder of cassettes, or one with a manifest.json. Default: every cassette there is.")] = None,

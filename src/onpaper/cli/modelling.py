@@ -21,7 +21,7 @@ FOR = {
 """A command that serves each format."""
 
 
-@models.command("make")
+@models.command("make", short_help="Make a real transformer of 3 million weights, in a second.")
 def make(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go; made if it is missing.")],
     kind: Annotated[str, typer.Option(help="scripted: says known texts; random: says noise.")] = "scripted",

@@ -56,7 +56,7 @@ class Outcome:
         return row | ({"problem": self.problem} if self.problem else {})
 
 
-@app.command()
+@app.command(short_help="Record a live server, one cassette for each case.")
 def record(
     provider: Annotated[
         str, typer.Argument(help="The contract that describes the server; with --new a new name.")

@@ -15,7 +15,7 @@ Provider = Annotated[str, typer.Option("--as", metavar="PROVIDER", help="The pro
 File = Annotated[Path | None, typer.Option(metavar="FILE")]
 
 
-@app.command()
+@app.command(short_help="Play a provider until interrupted; refuse what it refuses.")
 def serve(
     provider: Provider = "openai",
     mock: Annotated[str, typer.Option(help="What it says, and how it goes wrong: a mock's name.")] = "hello",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from onpaper.exchange import Exchange
 
 
-@app.command()
+@app.command(short_help="Judge and record what passes between a client and a server.")
 def tap(
     url: Annotated[str, typer.Argument(help="The live server, as a client is given it: https://…/v1.")],
     provider: Annotated[
