@@ -6,16 +6,15 @@ error situations and lists are replaced whole; `false` removes what was inherite
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from onpaper import folders
+from onpaper.body import Violation, expanded, opened, violations_of
+from onpaper.datafile import check, read_toml
 from onpaper.errors import BadInput, nearest
 
 SECTIONS = frozenset(
@@ -31,22 +30,6 @@ OWN = frozenset({"headers", "models.resolved"})
 WHOLE = ("summary", "endpoint", "body", "reply", "stream", "errors")
 """What a contract that extends no other must have."""
 CHUNKS = frozenset({"stream.first", "stream.last", "stream.preamble", "stream.repeat_finish", "stream.usage.own"})
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One way in which a request body breaks the contract.
-
-    `situation` names the contract's error for it, `pointer` is the JSON pointer (RFC 6901) of what is wrong (`/` is
-    the body itself), `message` says it in words; `param`, `value` and `limit` are what an error message may quote.
-    """
-
-    situation: str
-    pointer: str
-    message: str
-    param: str
-    value: Any = None
-    limit: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,19 +137,19 @@ class Contract:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The accepted request body as JSON Schema (draft 2020-12)."""
-        definitions = {name: _expand(value) for name, value in self.get("body.definitions", {}).items()}
+        definitions = {name: expanded(value) for name, value in self.get("body.definitions", {}).items()}
         schema = {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "type": "object",
             "properties": {
-                key: _expand(value) for key, value in self.get("body.keys", {}).items() if key not in self.unsupported
+                key: expanded(value) for key, value in self.get("body.keys", {}).items() if key not in self.unsupported
             },
             "required": list(self.get("body.required", ())),
             "additionalProperties": False,
             "$defs": definitions,
         }
         nested = self.get("body.unknown_nested", self.get("body.unknown", "refuse"))
-        return _opened(schema, top=True) if nested == "ignore" else schema
+        return opened(schema, top=True) if nested == "ignore" else schema
 
     @cached_property
     def _validator(self) -> Any:
@@ -183,7 +166,7 @@ class Contract:
 
         A key that the provider silently ignores is a violation too: what was meant by it is lost.
         """
-        found = [one for error in self._validator.iter_errors(body) for one in _violations(error, body)]
+        found = [one for error in self._validator.iter_errors(body) for one in violations_of(error, body)]
         known = [
             replace(one, situation="unsupported_parameter")
             if one.situation == "unknown_parameter" and one.param in self.unsupported
@@ -302,72 +285,6 @@ def _time_of(path: Path) -> int:
     return path.stat().st_mtime_ns if path.is_file() else 0
 
 
-def read_toml(path: Path, kind: str) -> dict[str, Any]:
-    """A data file, checked against its JSON Schema. Raises BadInput in one sentence that names file and key."""
-    try:
-        with path.open("rb") as file:
-            value = tomllib.load(file)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: there is no such {kind} file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: this is not TOML: {error}") from None
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    check(value, kind, str(path))
-    return value
-
-
-def check(value: Any, kind: str, where: str) -> None:
-    """Raise BadInput when a value does not keep the JSON Schema of its kind of file (`contract`, `mock`)."""
-    schema, validator = _schema(kind)
-    error = next(iter(validator.iter_errors(_plain(value))), None)
-    if error is None:
-        return
-    at = ".".join(str(part) for part in error.instance_path) or "the top level"
-    if error.kind.name == "additionalProperties":
-        known = _at(schema, list(error.schema_path)[:-1]).get("properties", {})
-        unknown = str(error.kind.unexpected[0])
-        raise BadInput(f"{where}: unknown key {unknown!r} at {at}{nearest(unknown, known)}")
-    raise BadInput(f"{where}: {at}: {error.message}")
-
-
-@lru_cache
-def situations() -> frozenset[str]:
-    """The situations that a contract may have an error for."""
-    errors = _schema("contract")[0]["properties"]["errors"]["properties"]
-    return frozenset(errors) - {"envelope", "content_type", "headers"}
-
-
-@lru_cache
-def _schema(kind: str) -> tuple[dict[str, Any], Any]:
-    import jsonschema_rs
-
-    text = resources.files("onpaper").joinpath(f"schemas/{kind}.json").read_text("utf-8")
-    schema = json.loads(text)
-    return schema, jsonschema_rs.validator_for(schema)
-
-
-def _at(schema: Any, path: list[Any]) -> Any:
-    for part in path:
-        if isinstance(schema, dict) and "$ref" in schema:
-            schema = _at(_root_of(schema), str(schema["$ref"]).removeprefix("#/").split("/"))
-        schema = schema[int(part)] if isinstance(schema, list) else schema[part]
-    return schema
-
-
-def _root_of(schema: dict[str, Any]) -> Any:  # pragma: no cover - our own schemas hold no references
-    raise LookupError(schema)
-
-
-def _plain(value: Any) -> Any:
-    """TOML values as JSON ones: dates become text."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, (str, int, float, bool)) else str(value)
-
-
 def _merge(base: Mapping[str, Any], own: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     merged = {key: value for key, value in base.items() if f"{prefix}{key}" not in NOT_INHERITED}
     for key, value in own.items():
@@ -403,72 +320,3 @@ def _without(data: Mapping[str, Any], dotted: frozenset[str], prefix: str = "") 
             inside = path in SECTIONS and isinstance(value, Mapping)
             kept[key] = _without(value, dotted, f"{path}.") if inside else value
     return kept
-
-
-def _expand(value: Any) -> Any:
-    """Our two shorthands as JSON Schema: `is` refers to a definition, `choose` branches on a discriminator.
-
-    Branches are written with if/then, not oneOf, so that a validator names the exact place of an error.
-    """
-    if isinstance(value, list):
-        return [_expand(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "is" in value:
-        return {"$ref": f"#/$defs/{value['is']}"}
-    if "choose" not in value:
-        return {key: _expand(item) for key, item in value.items()}
-    key = value["choose"]
-    branches = {name: _expand(branch) for name, branch in value.items() if name != "choose"}
-    return {
-        "type": "object",
-        "required": [key],
-        "properties": {key: {"enum": list(branches)}},
-        "allOf": [
-            {"if": {"properties": {key: {"const": name}}, "required": [key]}, "then": branch}
-            for name, branch in branches.items()
-        ],
-    }
-
-
-def _opened(schema: Any, top: bool = False) -> Any:
-    """The same schema with unknown keys allowed below the top level."""
-    if isinstance(schema, list):
-        return [_opened(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {key: _opened(value) for key, value in schema.items() if top or key != "additionalProperties" or value}
-
-
-def _step(name: str) -> str:
-    """A step of a JSON pointer."""
-    return "/" + name.replace("~", "~0").replace("/", "~1")
-
-
-def _violations(error: Any, body: Any) -> list[Violation]:
-    parts = [str(part) for part in error.instance_path]
-    kind = error.kind
-    value: Any = body
-    for part in error.instance_path:
-        value = value[part if isinstance(value, list) else str(part)]  # "50256" as a key comes back as a number
-    pointer = "".join(map(_step, parts))
-    dotted = "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in parts).lstrip(".")
-    if kind.name == "additionalProperties":
-        inside = f" in {dotted}" if dotted else ""
-        return [
-            Violation(
-                "unknown_parameter",
-                f"{pointer}{_step(unknown)}",
-                f"the provider does not accept {unknown!r}{inside}",
-                f"{dotted}.{unknown}".lstrip("."),
-                value[unknown],
-            )
-            for unknown in kind.unexpected
-        ]
-    if kind.name == "required":
-        missing = f"{dotted}.{kind.property}".lstrip(".")
-        return [Violation("missing_parameter", pointer or "/", f"{missing!r} is missing", missing)]
-    situation = {"type": "invalid_type", "maximum": "above_maximum", "minimum": "below_minimum", "minItems": "empty_array"}.get(
-        kind.name, "invalid_value"
-    )
-    return [Violation(situation, pointer or "/", error.message, dotted, value, getattr(kind, "limit", None))]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from onpaper import folders
-from onpaper.contract import check, read_toml, situations
+from onpaper.datafile import check, read_toml, situations
 from onpaper.errors import BadInput, nearest
 
 Pieces = tuple[str, ...]

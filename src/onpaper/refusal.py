@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from onpaper.contract import Contract, Violation
+from onpaper.body import Violation
+from onpaper.contract import Contract
 
 TYPES = {
     str: "string",

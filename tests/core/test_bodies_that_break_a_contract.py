@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from onpaper.contract import Contract, Violation
+from onpaper.body import Violation
+from onpaper.contract import Contract
 
 USER = {"role": "user", "content": "hi"}
 CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from onpaper.contract import Contract, situations
+from onpaper.contract import Contract
+from onpaper.datafile import situations
 from onpaper.errors import BadInput
 
 MESSAGE = {"role": "user", "content": "hi"}

@@ -12,7 +12,7 @@ import pytest
 
 import onpaper
 from onpaper import BadInput, Contract, folders
-from onpaper.contract import Violation
+from onpaper.body import Violation
 from onpaper.truth.plays import played
 
 NAMES = folders.names("contracts")

@@ -9,9 +9,10 @@ import json
 import math
 from typing import Any
 
+from onpaper.body import Violation
 from onpaper.clauses import INTERFACE, OPENAI, Case, View, clause
 from onpaper.clauses.operations import CHAT_CASES, HISTORY, UNICODE, WEATHER
-from onpaper.contract import Contract, Violation
+from onpaper.contract import Contract
 from onpaper.driving.play import Play
 from onpaper.driving.run import Run
 from onpaper.driving.stage import MESSAGES, Setup, Stage, completing, streaming

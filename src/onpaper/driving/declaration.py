@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from onpaper.contract import Contract, check
+from onpaper.contract import Contract
+from onpaper.datafile import check
 from onpaper.errors import BadInput, nearest
 
 STATES = ("yes", "refuses", "ignores")

@@ -9,7 +9,8 @@ from typing import Any, Literal, overload
 
 from hypothesis import strategies as st
 
-from onpaper.contract import Contract, Violation
+from onpaper.body import Violation
+from onpaper.contract import Contract
 from onpaper.strategies.accepted import Accepted, renamed
 from onpaper.strategies.conversation import paired
 from onpaper.strategies.drawing import anew, kept, one_of_many, some_of

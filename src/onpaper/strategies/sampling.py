@@ -9,7 +9,8 @@ from typing import Any, Literal, overload
 
 from hypothesis import strategies as st
 
-from onpaper.contract import Contract, Violation
+from onpaper.body import Violation
+from onpaper.contract import Contract
 from onpaper.errors import BadInput, nearest
 from onpaper.strategies.bodies import Bodies
 from onpaper.strategies.drawing import anew, kept, one_of_many, some_of
