@@ -9,24 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, View, clause
+from onpaper.clauses.conditions import applicable, needs_key
 from onpaper.clauses.listening import listening
 from onpaper.clauses.operations import REQUEST_CASES
 from onpaper.contract import Contract
+from onpaper.driving.acts import completing, opened, streaming
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run, chain
-from onpaper.driving.stage import HELLO, KEY, Setup, Stage, completing, opened, streaming
+from onpaper.driving.stage import HELLO, KEY, Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Exchange, Request, header_values
 from onpaper.script import Script, Write
 
 ILLEGAL = "https://github.com/openai/openai-python/issues/961"
 CALLS = (Case("stream"), Case("complete"), Case("list-models"))
-
-
-def needs_key(stage: Stage) -> None:
-    """Raise NotApplicable unless the declaration says where the backend finds its key."""
-    if not stage.keyed:
-        raise NotApplicable("the declaration names no environment variable with {key}")
 
 
 async def sends_key(stage: Stage) -> None:
@@ -204,16 +200,6 @@ async def not_in_errors(stage: Stage, case: Case) -> None:
     _not_shown(await stage.stream(play), KEY)
     if case.id != "connection-reset":  # that fault is one of a stream
         _not_shown(await stage.complete(play), KEY)
-
-
-def applicable(stage: Stage, play: Play) -> Play:
-    """The play, unless it is for another protocol."""
-    from onpaper.driving.play import _mock
-
-    wanted = _mock(play.name).protocol
-    if wanted not in (None, stage.contract.protocol):
-        raise NotApplicable(f"the provider does not speak {wanted}")
-    return play
 
 
 @clause("auth/echoed-key", cases=(Case("stream"), Case("complete")), covers=(27,), level="should",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onpaper.clauses import INTERFACE, Case, clause
+from onpaper.clauses.conditions import needs_key
 from onpaper.driving.stage import KEY, Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 
@@ -37,7 +38,7 @@ async def environment(stage: Stage, case: Case) -> None:
 async def read_when_made(stage: Stage, case: Case) -> None:
     """The key is read when the backend is made: another key in the environment makes another client."""
     from onpaper.clauses import View
-    from onpaper.clauses.auth import credentials, needs_key
+    from onpaper.clauses.auth import credentials
 
     needs_key(stage)
     for key in (KEY, "sk-onpaper-Second4Ab1cYz8"):

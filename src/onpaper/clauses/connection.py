@@ -16,9 +16,10 @@ from typing import Any
 from onpaper.answer import Provider
 from onpaper.clauses import INTERFACE, Case, clause
 from onpaper.clauses.operations import EVERYTHING, operate
+from onpaper.driving.acts import MESSAGES, completing, opened, streaming
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run
-from onpaper.driving.stage import HELLO, MESSAGES, PLAIN, Setup, Stage, completing, opened, streaming
+from onpaper.driving.stage import HELLO, PLAIN, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
 from onpaper.gateway import closed_by_client
@@ -29,14 +30,8 @@ REUSE = "https://github.com/openai/openai-python/issues/3440"
 POOL = "https://github.com/openai/openai-python/issues/763"
 
 
-def limited(stage: Stage, which: str) -> Setup:
-    """A set-up with a short time-out. Raises NotApplicable when the declaration does not say how it is set."""
-    if which not in stage.declared.timeouts:
-        raise NotApplicable(f"the declaration does not say how a short {which} time-out is set")
-    return Setup(args=tuple(stage.declared.timeouts[which].items()))
-
-
-async def _read(backend: Any, messages: Any = MESSAGES) -> str:
+async def read(backend: Any, messages: Any = MESSAGES) -> str:
+    """The whole text of a stream."""
     return "".join([piece async for piece in await opened(backend, messages)])
 
 
@@ -67,7 +62,7 @@ async def reused(stage: Stage, case: Case) -> None:
                 await backend.list_models()
             else:
                 try:
-                    await _read(backend)
+                    await read(backend)
                 except Exception:
                     if case.id != "error":
                         raise
@@ -109,7 +104,7 @@ async def released(stage: Stage, case: Case) -> None:
     async def act(backend: Any, run: Run) -> None:
         journal = run.notes["server"].journal
         if case.id == "cancel":
-            task = asyncio.create_task(_read(backend))
+            task = asyncio.create_task(read(backend))
             await journal.async_wait_for(lambda one: any(e.reply is not None and e.reply.chunks for e in one), 3)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -148,7 +143,7 @@ async def abandoned(stage: Stage, case: Case) -> None:
                 if number % 10 == 9:
                     gc.collect()  # a generator in a reference cycle has to be found first
                 await asyncio.sleep(0)
-        run.pieces.append(await _read(backend))
+        run.pieces.append(await read(backend))
 
     run = await stage.drive("stream()", act, Play("long-answer"), patience=max(8.0, stage.patience))
     run.must_not_raise()
@@ -184,7 +179,7 @@ async def _at_once(stage: Stage, count: int, pause: float) -> Run:
     """Drive numbered streams at once, each with some pauses."""
 
     async def one(backend: Any, number: int) -> str:
-        return await _read(backend, [{"role": "user", "content": f"number {number}."}])
+        return await read(backend, [{"role": "user", "content": f"number {number}."}])
 
     async def act(backend: Any, run: Run) -> None:
         run.value = await asyncio.gather(*(one(backend, number) for number in range(count)))
@@ -208,7 +203,7 @@ async def aclose(stage: Stage, case: Case) -> None:
     await stage.plain_stream()
 
     async def act(backend: Any, run: Run) -> None:
-        await _read(backend)
+        await read(backend)
         await backend.aclose()
         journal = run.notes["server"].journal
         await journal.async_wait_for(lambda one: len(one.closures) >= one.connections, 2)
@@ -226,7 +221,7 @@ async def second_loop(stage: Stage, case: Case) -> None:
     await stage.plain_stream()
 
     def use(backend: Any) -> str:
-        return asyncio.run(_read(backend))
+        return asyncio.run(read(backend))
 
     async def act(backend: Any, run: Run) -> None:
         run.pieces = [await asyncio.to_thread(use, backend), await asyncio.to_thread(use, backend)]
@@ -242,77 +237,6 @@ async def second_loop(stage: Stage, case: Case) -> None:
         raise Broken(f"two event loops gave {run.pieces!r}")
     if isinstance(run.error, Hung):
         run.must_not_raise()
-
-
-TIMES = "https://github.com/openai/openai-python/pull/3566"
-
-
-@clause("connection/first-byte-time-out", timed=True, cases=(Case("stream"), Case("complete")), covers=(162,), source=TIMES, why="A server that accepts and then says nothing.")
-async def first_byte(stage: Stage, case: Case) -> None:
-    """A server that never answers is an error once the first-byte time-out has passed."""
-    setup = limited(stage, "first_byte")
-    act = streaming() if case.id == "stream" else completing()
-    run = await stage.drive(f"{case.id}()", act, lambda _: Script(head=b"", end="hang"), setup, patience=4)
-    run.must_raise("the server never answered")
-
-
-@clause("connection/between-time-out", timed=True, covers=(162,), source=TIMES, why="A stream that falls silent in the middle of a sentence.")
-async def between(stage: Stage, case: Case) -> None:
-    """A stream that falls silent is an error once the time-out between chunks has passed."""
-    setup = limited(stage, "between")
-    run = await stage.drive("stream()", streaming(), Play("stall"), setup, patience=4)
-    run.must_raise("the server fell silent")
-
-
-@clause("connection/keep-alives-are-no-progress", timed=True, protocol="sse", covers=(163,), policy=True, source=TIMES, why="A proxy's keep-alive comments hide that the model behind it has died.")
-async def keepalives(stage: Stage, case: Case) -> None:
-    """Keep-alive comments do not count as progress: a stream of nothing else is an error once the time-out between chunks has passed."""
-    setup = limited(stage, "between")
-    from onpaper.script import Write
-
-    answer = answer_of(HELLO, stage.contract)
-
-    patience = 3.5
-    enough = int(2 * patience * stage.slowness() / 0.04)
-
-    def only_comments(request: Request) -> Script:
-        script = answer(request)
-        keepalive = Write(b": keep-alive\n\n", after=0.04)
-        return replace(script, writes=(*script.writes[:2], *[keepalive] * enough), end="hang")
-
-    run = await stage.drive("stream()", streaming(), only_comments, setup, patience=patience)
-    run.must_raise("the server sent nothing but keep-alives")
-
-
-@clause("connection/connect-time-out", timed=True, covers=(162,), source=TIMES, why="A firewall that drops packets instead of refusing them.")
-async def connect_time_out(stage: Stage, case: Case) -> None:
-    """A server that does not accept is an error once the connect time-out has passed."""
-    setup = limited(stage, "connect")
-    import socket
-
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        port = full.getsockname()[1]
-        fillers = [socket.socket() for _ in range(8)]
-        try:
-            for one in fillers:
-                one.setblocking(False)
-                one.connect_ex(("127.0.0.1", port))
-
-            async def act(backend: Any, run: Run) -> None:
-                other = stage.factory(**{"model": stage.declared.model_name, **stage.declared.args, **dict(setup.args), "base_url": f"http://127.0.0.1:{port}"})
-                try:
-                    await _read(other)
-                finally:
-                    if hasattr(other, "aclose"):
-                        await other.aclose()
-
-            run = await stage.drive("stream()", act, HELLO, setup, patience=4)
-        finally:
-            for one in fillers:
-                one.close()
-    run.must_raise("the server did not accept the connection")
 
 
 @clause("connection/stays-on-base-url", cases=(*(Case(name) for name in ("import", "stream", "complete", "prefill", "list-models", "refused")), EVERYTHING), covers=(186,), source=INTERFACE,
@@ -424,10 +348,10 @@ async def stale(stage: Stage, case: Case) -> None:
     await stage.plain_stream()
 
     async def act(backend: Any, run: Run) -> None:
-        await _read(backend)
+        await read(backend)
         server = run.notes["server"]
         await asyncio.to_thread(_drop_connections, server)
-        run.pieces.append(await _read(backend))
+        run.pieces.append(await read(backend))
 
     run = await stage.drive("stream()", act)
     run.must_not_raise()

@@ -6,10 +6,11 @@ import asyncio
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
-from onpaper.clauses.stream import needs_result
+from onpaper.clauses.conditions import applicable, limited, needs_result
+from onpaper.driving.acts import MESSAGES, completing, opened, streaming
 from onpaper.driving.play import Play
 from onpaper.driving.run import Hung, Run, chain, status_of
-from onpaper.driving.stage import MESSAGES, Stage, completing, opened, streaming
+from onpaper.driving.stage import Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.script import Script, Write
 
@@ -94,8 +95,6 @@ async def retry_after(stage: Stage, case: Case) -> None:
         why="Half an answer is worth showing, as half an answer.")  # fmt: skip
 async def partial_kept(stage: Stage, case: Case) -> None:
     """A backend that declares `errors` gives the text that had arrived on the exception, as `partial`."""
-    from onpaper.clauses.auth import applicable
-
     needs_result(stage, "errors")
     await stage.plain_stream()
     run = await stage.stream(applicable(stage, Play(case.id)))
@@ -144,8 +143,6 @@ async def bounded_body(stage: Stage, case: Case) -> None:
     """The body of an error is read up to a bound in time: a server that never ends it does not hold a call whose
     time-out between chunks is short.
     """
-    from onpaper.clauses.connection import limited
-
     setup = limited(stage, "between")
     act = streaming() if case.id == "stream" else completing()
     script = Script(500, (("content-type", "application/json"),), (Write(b'{"error": {"message": "never en'),), end="hang")

@@ -8,9 +8,10 @@ import json
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
+from onpaper.driving.acts import MESSAGES, opened
 from onpaper.driving.play import Play, answer_of
-from onpaper.driving.run import Run
-from onpaper.driving.stage import MESSAGES, Stage, opened
+from onpaper.driving.run import Hung, Run
+from onpaper.driving.stage import Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
 from onpaper.script import Script, Write
@@ -103,7 +104,7 @@ async def time_out(stage: Stage, case: Case) -> None:
         run.value = await backend.list_models()
 
     run = await stage.drive("list_models()", act, lambda _: Script(head=b"", end="hang"), Setup(args=args), patience=15)
-    if type(run.error).__name__ == "Hung":
+    if isinstance(run.error, Hung):
         raise Broken("list_models() was still waiting after 15 s")
     if _ids(run) != [stage.declared.model_name]:
         raise Broken(f"list_models() gave {run.value!r}")

@@ -10,9 +10,10 @@ from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
 from onpaper.clauses.operations import prefilled
+from onpaper.driving.acts import MESSAGES, opened
 from onpaper.driving.play import Play
 from onpaper.driving.run import Run
-from onpaper.driving.stage import MESSAGES, Stage, opened
+from onpaper.driving.stage import Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.script import Script
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
+from onpaper.clauses.conditions import applicable
 from onpaper.clauses.operations import WEATHER
 from onpaper.clauses.tools import calls_of
 from onpaper.contract import Contract
@@ -150,8 +151,6 @@ async def error_in_choice(stage: Stage, play: Play) -> None:
 @clause("reply/not-json", cases=plays("html-200", "empty-200", "reply-not-json", "reply-cut"), source=INTERFACE, covers=(99,), why="A login page, a proxy's words or half a reply.")
 async def not_json(stage: Stage, play: Play) -> None:
     """A 200 whose body is not JSON is an error."""
-    from onpaper.clauses.auth import applicable
-
     await _fails(stage, applicable(stage, play), "the reply was not JSON")
 
 
@@ -160,8 +159,8 @@ async def connection_lost(stage: Stage, case: Case) -> None:
     """A connection that is lost inside the body is an error."""
     from dataclasses import replace
 
+    from onpaper.driving.acts import completing
     from onpaper.driving.play import answer_of
-    from onpaper.driving.stage import completing
     from onpaper.script import Write
 
     await stage.plain_complete()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.body import accepts, refused
+from onpaper.clauses.conditions import accepts, refused
 from onpaper.driving.run import Run
 from onpaper.driving.stage import PLAIN, Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
@@ -124,7 +124,7 @@ async def not_kept(stage: Stage, case: Case) -> None:
     await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
     if not stage.takes(case.id, "temperature"):
         raise NotApplicable(f"{case.id}() takes no temperature")
-    from onpaper.driving.stage import completing, streaming
+    from onpaper.driving.acts import completing, streaming
 
     make = streaming if case.id == "stream" else completing
 

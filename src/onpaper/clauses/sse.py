@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from onpaper.clauses import WHATWG, Case, clause
+from onpaper.driving.acts import streaming
 from onpaper.driving.play import CUTS, Play, plays
 from onpaper.driving.run import Hung, Run
-from onpaper.driving.stage import PATIENCE, Stage, streaming
+from onpaper.driving.stage import PATIENCE, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
 from onpaper.mock import Mock

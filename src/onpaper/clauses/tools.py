@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
+from onpaper.clauses.conditions import needs_result
 from onpaper.clauses.operations import HISTORY, WEATHER
 from onpaper.driving.play import CUTS, Play, plays
 from onpaper.driving.run import Run
@@ -189,8 +190,6 @@ def fragments(name: str, *mocks: str, why: str, source: str, covers: tuple[int, 
 
 async def _streamed(stage: Stage, play: Play, control: bool = True) -> Run:
     """Stream tool calls; with `control`, demand first that an ordinary one comes out right."""
-    from onpaper.clauses.stream import needs_result
-
     needs_result(stage, "tool_calls")
     await stage.plain_stream()
     if control:

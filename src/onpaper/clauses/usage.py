@@ -6,9 +6,11 @@ import asyncio
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
+from onpaper.clauses.conditions import applicable
+from onpaper.driving.acts import opened
 from onpaper.driving.play import Play, plays
 from onpaper.driving.run import Run
-from onpaper.driving.stage import Stage, opened
+from onpaper.driving.stage import Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 
 COUNTED = ("hello", "long-answer", "verbatim")
@@ -103,8 +105,6 @@ async def context_window(stage: Stage, case: Case) -> None:
         source="https://github.com/co-l/openfox/pull/236", why="An estimate that looks like a count is billed as one.")  # fmt: skip
 async def missing(stage: Stage, case: Case) -> None:
     """Counts that the server does not give are unknown: None, 0 or absent; never an estimate."""
-    from onpaper.clauses.auth import applicable
-
     method, _, mock = case.id.partition("-")
     run = await _both(stage, applicable(stage, Play(mock)), method)
     must_count(run, None, None)
@@ -113,7 +113,7 @@ async def missing(stage: Stage, case: Case) -> None:
 @clause("usage/not-stale", cases=(Case("stream"), Case("complete")), covers=(114, 129), source="https://github.com/co-l/openfox/pull/236", why="The last call's numbers look plausible, which is the worst of it.")
 async def not_stale(stage: Stage, case: Case) -> None:
     """A call whose reply does not count never shows the numbers of the call before."""
-    from onpaper.driving.stage import completing, streaming
+    from onpaper.driving.acts import completing, streaming
     from onpaper.mock import Mock
 
     await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from onpaper.answer import Provider
 from onpaper.contract import Contract
+from onpaper.driving.verdict import NotApplicable
 from onpaper.exchange import Request
 from onpaper.gateway import faults
 from onpaper.mock import Mock
@@ -39,6 +40,13 @@ def plays(*names: str, cuts: Iterable[str] = ("events",)) -> tuple[Play, ...]:
 @lru_cache(maxsize=512)
 def _mock(name: str) -> Mock:
     return faults.check(Mock.load(name))
+
+
+def speaks(play: Play, contract: Contract) -> None:
+    """Raise NotApplicable when what is played is for providers of another protocol."""
+    protocol = _mock(play.name).protocol if play.source == "mock" else None
+    if protocol not in (None, contract.protocol):
+        raise NotApplicable(f"the mock is for providers that speak {protocol}")
 
 
 def answer_of(

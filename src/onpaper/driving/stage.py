@@ -7,10 +7,11 @@ import contextlib
 import inspect
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from onpaper.driving.acts import MESSAGES, Act, completing, copied, signature, streaming, takes
 from onpaper.driving.declaration import Declared
 from onpaper.driving.guard import guarded
 from onpaper.driving.hall import Hall
@@ -24,10 +25,6 @@ from onpaper.script import Script
 KEY = "sk-onpaper-Canary7Qd2fXw9"
 """The key of a run: nobody's, and recognisable wherever it turns up."""
 
-MESSAGES: tuple[dict[str, Any], ...] = (
-    {"role": "system", "content": "You are brief."},
-    {"role": "user", "content": "Say hello."},
-)
 HELLO = Play("hello")
 PATIENCE = 6.0
 """How long one drive may take, in seconds; halved with each that hangs."""
@@ -37,8 +34,6 @@ after one that did."""
 
 INTERFACE = ("stream", "complete", "prefill", "list_models", "set_model", "aclose")
 """The methods that a backend may have."""
-
-Act = Callable[[Any, Run], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -165,7 +160,7 @@ class Stage:
         if operation in ("stream()", "complete()"):
             await (self.stream() if operation == "stream()" else self.complete())
         elif operation in ("prefill()", "list_models()"):
-            given = (_copy(MESSAGES),) if operation == "prefill()" else ()
+            given = (copied(MESSAGES),) if operation == "prefill()" else ()
             await self.call(operation.removesuffix("()"), HELLO, PLAIN, *given)
 
     def _note_hanging(self, run: Run) -> None:
@@ -344,78 +339,21 @@ class Stage:
         `__init__` stands for the factory.
         """
         if method == "__init__":
-            return _takes(_signature(self.factory), parameter)
+            return takes(signature(self.factory), parameter)
         if self.methods is None:
             return True
-        return method in self.methods and (parameter == "self" or _takes(self.methods[method], parameter))
+        return method in self.methods and (parameter == "self" or takes(self.methods[method], parameter))
 
     def _look_at(self, backend: Any) -> None:
         """Note what a backend offers."""
         if self.methods is None:
             found = {name: getattr(backend, name, None) for name in INTERFACE}
-            self.methods = {name: _signature(method) for name, method in found.items() if callable(method)}
-
-
-def _signature(function: Any) -> inspect.Signature | None:
-    try:
-        return inspect.signature(function)
-    except (TypeError, ValueError):
-        return None
-
-
-def _takes(signature: inspect.Signature | None, parameter: str) -> bool:
-    if signature is None:
-        return True
-    kinds = signature.parameters.values()
-    return parameter in signature.parameters or any(one.kind is one.VAR_KEYWORD for one in kinds)
-
-
-def streaming(messages: Any = MESSAGES, **kwargs: Any) -> Act:
-    """An act that streams to the end, keeping each piece and when the first came."""
-
-    async def act(backend: Any, run: Run) -> None:
-        async for piece in await opened(backend, messages, **_counting(backend.stream, run), **kwargs):
-            run.marks.setdefault("first piece", time.monotonic())
-            run.pieces.append(piece)
-
-    return act
-
-
-async def opened(backend: Any, messages: Any = MESSAGES, **kwargs: Any) -> Any:
-    """The iterator of a stream, also of a `stream()` that has to be awaited for it."""
-    source = backend.stream(_copy(messages), **kwargs)
-    return await source if inspect.isawaitable(source) else source
-
-
-def completing(messages: Any = MESSAGES, **kwargs: Any) -> Act:
-    """An act that asks for a reply in one piece."""
-
-    async def act(backend: Any, run: Run) -> None:
-        run.value = await backend.complete(_copy(messages), **_counting(backend.complete, run), **kwargs)
-
-    return act
-
-
-def _counting(method: Any, run: Run) -> dict[str, Any]:
-    """The argument `stats`, where a method takes it."""
-    if not _takes(_signature(method), "stats"):
-        return {}
-    run.stats = {}
-    return {"stats": run.stats}
+            self.methods = {name: signature(method) for name, method in found.items() if callable(method)}
 
 
 def _ordinary(memo: Hashable) -> bool:
     """Whether what a drive is remembered by says that nothing about its call is out of the ordinary."""
-    return memo == "prefill" or memo in {("stream", ()), ("complete", ()), ("list_models", ()), ("prefill", _frozen((_copy(MESSAGES),)))}
-
-
-def _copy(value: Any) -> Any:
-    """A copy that a subject may keep or change without meeting the next case."""
-    if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_copy(item) for item in value]
-    return value
+    return memo == "prefill" or memo in {("stream", ()), ("complete", ()), ("list_models", ()), ("prefill", _frozen((copied(MESSAGES),)))}
 
 
 def _frozen(value: Any) -> Hashable:

@@ -14,7 +14,7 @@ from onpaper.clauses.operations import EVERYTHING, operate
 from onpaper.driving.declaration import Declared
 from onpaper.driving.guard import guarded
 from onpaper.driving.hall import Blocked, Hall
-from onpaper.driving.play import Play
+from onpaper.driving.play import Play, speaks
 from onpaper.driving.run import Hung, Run
 from onpaper.driving.stage import KEY, Stage
 from onpaper.driving.verdict import Broken, NotApplicable, Verdict
@@ -180,8 +180,8 @@ class Judge:
         if item.case == "none":
             raise NotApplicable(f"there is no case of it for {declared.contract.name}: no recording")
         stage = self.stage(declared)
-        if isinstance(item.case, Play) and item.case.source == "mock":
-            _speaks(item.case, declared)
+        if isinstance(item.case, Play):
+            speaks(item.case, declared.contract)
         if clause.kind == "property":
             self._drive(stage, lambda: _not_hanging(stage))
             clause.judge(stage, item.case)
@@ -199,14 +199,6 @@ class Judge:
                 if not stage.left_behind(str(error)):
                     raise
         raise Blocked("it blocks the event loop, or will not be cancelled, again and again")
-
-
-def _speaks(play: Play, declared: Declared) -> None:
-    from onpaper.driving.play import _mock
-
-    protocol = _mock(play.name).protocol
-    if protocol not in (None, declared.contract.protocol):
-        raise NotApplicable(f"the mock is for providers that speak {protocol}")
 
 
 async def _not_hanging(stage: Stage) -> None:

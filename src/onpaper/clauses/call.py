@@ -1,0 +1,362 @@
+"""What a call of a backend becomes on the wire: one request, with the arguments of the call in its body."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+import json
+import math
+from typing import Any
+
+from onpaper.clauses import INTERFACE, OPENAI, Case, clause
+from onpaper.clauses.conditions import accepts, refused
+from onpaper.clauses.operations import HISTORY, UNICODE, WEATHER, operate
+from onpaper.driving.acts import MESSAGES, completing, streaming
+from onpaper.driving.play import Play
+from onpaper.driving.run import Run
+from onpaper.driving.stage import Setup, Stage
+from onpaper.driving.verdict import Broken, NotApplicable
+
+METHODS = (Case("stream"), Case("complete"))
+
+
+@clause(
+    "body/one-request",
+    cases=(Case("stream"), Case("complete"), Case("complete-with-tools")),
+    covers=(1, 131),
+    source=INTERFACE,
+    why="A second request is a second bill.",
+)
+async def one_request(stage: Stage, case: Case) -> None:
+    """A call of stream() or complete() makes exactly one request.
+
+    Look for retries, warm-ups and probes that the caller did not ask for.
+    """
+    run = await operate(stage, case.id)
+    if len(run.exchanges) != 1:
+        lines = [f"{one.request.method} {one.request.target}" for one in run.exchanges]
+        raise Broken(f"{run.operation} made {len(lines)} requests: {', '.join(lines) or 'none'}{run._raised()}")
+
+
+@clause(
+    "body/stream-flag",
+    cases=METHODS,
+    covers=(10,),
+    source=OPENAI,
+    why="A text or a number in its place is read as true by one server and refused by another.",
+)
+async def stream_flag(stage: Stage, case: Case) -> None:
+    """`stream` is the JSON value true in stream(); in complete() it is false or absent.
+
+    In Ollama's own protocol, which streams unless told otherwise, complete() has to say false.
+    """
+    run = await (stage.stream() if case.id == "stream" else stage.complete())
+    value = run.body.get("stream")
+    wanted = value is True if case.id == "stream" else value is False
+    if case.id == "stream" and stage.contract.protocol == "ndjson":
+        wanted = value is True or "stream" not in run.body
+    if case.id == "complete" and stage.contract.protocol == "sse":
+        wanted = wanted or "stream" not in run.body
+    if not wanted:
+        raise Broken(f"{run.operation} sent stream: {json.dumps(value)}", run.chats[0].request.body, "request body")
+
+
+@clause(
+    "body/model",
+    cases=(Case("openai/gpt-4o-mini"), Case("qwen3.5:4b"), Case("org/модель-ü:latest"), Case("gpt-4o-mini")),
+    covers=(140,),
+    source=INTERFACE,
+    why="Gateways name models with slashes and colons; a client that cuts or escapes them asks for another model.",
+)
+async def model(stage: Stage, case: Case) -> None:
+    """The model's name goes out exactly as it was configured.
+
+    Do not split, lower-case or quote it.
+    """
+    run = await stage.stream(setup=Setup(model=case.id))
+    if run.phase == "construct":
+        raise NotApplicable(f"the backend refuses the model's name: {run.error}")
+    if run.body.get("model") != case.id:
+        raise Broken(f"model {case.id!r} went out as {run.body.get('model')!r}", run.chats[0].request.body, "request body")
+
+
+@clause(
+    "body/messages",
+    cases=(*METHODS, Case("stream-long"), Case("complete-long")),
+    covers=(15,),
+    source=INTERFACE,
+    why="A client that drops, cuts, merges or reorders messages changes the prompt behind the application's back.",
+)
+async def messages(stage: Stage, case: Case) -> None:
+    """The messages go out as they were given, in their order.
+
+    Pass them through; convert only what the provider's protocol writes differently.
+    """
+    turn = [{"role": "assistant", "content": "Hello."}, {"role": "user", "content": "Again."}]
+    if case.id.endswith("-long"):
+        turn = [*turn, {"role": "assistant", "content": "Hello. " * 4000}, {"role": "user", "content": "Once more."}] * 20
+    given = [*MESSAGES, *turn]
+    run = await (stage.stream(messages=given) if case.id.startswith("stream") else stage.complete(messages=given))
+    sent = run.body.get("messages")
+    plain = [(one.get("role"), one.get("content")) for one in sent] if _objects(sent) else sent
+    if plain != [(one["role"], one["content"]) for one in given]:
+        raise Broken(f"{len(given)} messages were given, other ones went out", run.chats[0].request.body, "request body")
+
+
+def _objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
+@clause(
+    "body/unicode",
+    cases=METHODS,
+    covers=(17,),
+    source="https://www.rfc-editor.org/rfc/rfc8259#section-8.1",
+    why="Text that is escaped twice, or normalised, is another prompt.",
+)
+async def unicode_text(stage: Stage, case: Case) -> None:
+    """Any text survives the way out: other scripts, emoji, U+2028, control characters, quotes.
+
+    Leave escaping to the JSON library.
+    """
+    run = await (stage.stream(messages=UNICODE) if case.id == "stream" else stage.complete(messages=UNICODE))
+    sent = run.body.get("messages")
+    if not _objects(sent) or sent[-1].get("content") != UNICODE[0]["content"]:
+        raise Broken("the text of a message was changed on its way out", run.chats[0].request.body, "request body")
+
+
+@clause(
+    "body/caller-objects",
+    cases=METHODS,
+    covers=(15,),
+    source=INTERFACE,
+    why="The application keeps the list and sends it again; a changed one grows a wrong history.",
+)
+async def caller_objects(stage: Stage, case: Case) -> None:
+    """The caller's messages and tools are not changed.
+
+    Copy what you need to rewrite.
+    """
+    messages, tools = copy.deepcopy(list(HISTORY)), [copy.deepcopy(WEATHER)]
+    before = copy.deepcopy((messages, tools))
+
+    async def act(backend: Any, run: Run) -> None:
+        if case.id == "stream":
+            source = backend.stream(messages)  # the caller's own objects, not copies
+            async for _ in await source if inspect.isawaitable(source) else source:
+                pass
+        else:
+            kwargs = {"tools": tools} if stage.takes("complete", "tools") else {}
+            await backend.complete(messages, **kwargs)
+
+    run = await stage.drive(case.id + "()", act)
+    if (messages, tools) != before:
+        raise Broken(f"{run.operation} changed the caller's objects: {str((messages, tools))[:500]}")
+
+
+@clause(
+    "body/stop",
+    cases=tuple(
+        Case(f"{method}-{name}", (method, value))
+        for method in ("stream", "complete")
+        for name, value in (("none", None), ("empty", []), ("text", "END"), ("list", ["END", "###"]))
+    ),
+    covers=(12,),
+    source=OPENAI,
+    why="`stop: null` and `stop: []` are refused; a list joined into one text never stops anything.",
+)
+async def stop(stage: Stage, case: Case) -> None:
+    """`stop` goes out unchanged, and is left out when it is None or empty.
+
+    A text may also go out as a list of one.
+    """
+    method, value = case.value
+    if not stage.takes(method, "stop"):
+        raise NotApplicable(f"{method}() takes no stop")
+    call = stage.stream if method == "stream" else stage.complete
+    run = await call(stop=value)
+    refused(stage, run, "stop")
+    options = run.body.get("options")
+    holder = options if isinstance(options, dict) and stage.contract.protocol == "ndjson" else run.body
+    sent = holder.get("stop", "absent")
+    allowed = ("absent",) if not value else (value, [value] if isinstance(value, str) else value)
+    if sent not in allowed:
+        raise Broken(f"stop={value!r} went out as {sent!r}", run.chats[0].request.body, "request body")
+
+
+@clause(
+    "body/none-left-out",
+    cases=tuple(Case(f"{m}-{p}", (m, p)) for m in ("stream", "complete")
+                for p in ("max_tokens", "temperature", "top_p", "presence_penalty", "top_k")),
+    covers=(5,),
+    source="https://github.com/ztjhz/BetterChatGPT/issues/248",
+    why="None means: not given. Sent as null it is refused, or switches something off.",
+)  # fmt: skip
+async def none_left_out(stage: Stage, case: Case) -> None:
+    """A parameter that is None is left out, or replaced by the default; it never goes out as null."""
+    method, parameter = case.value
+    if not stage.takes(method, parameter):
+        raise NotApplicable(f"{method}() takes no {parameter}")
+    call = stage.stream if method == "stream" else stage.complete
+    run = await call(**{parameter: None})
+    may_refuse = not accepts(stage.contract, parameter) or stage.declared.can(parameter) == "refuses"
+    if isinstance(run.error, (TypeError, ValueError)) and run.refused and may_refuse:
+        raise NotApplicable(f"{method}() refuses {parameter}, as it may")
+    run.must_not_raise()
+    found = [where for where, value in _walk(run.body) if value is None and where.endswith(_wire_names(parameter))]
+    if found:
+        raise Broken(f"{parameter}=None went out as null at {found[0]}", run.chats[0].request.body, "request body")
+
+
+def _wire_names(parameter: str) -> tuple[str, ...]:
+    return ("/max_tokens", "/max_completion_tokens", "/num_predict") if parameter == "max_tokens" else (f"/{parameter}",)
+
+
+def _walk(value: Any, at: str = "") -> Any:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _walk(item, f"{at}/{key}")
+    yield at, value
+
+
+@clause(
+    "body/tools-omitted",
+    cases=(Case("none", None), Case("empty", [])),
+    covers=(13,),
+    source="https://github.com/BerriAI/litellm/issues/9080",
+    why="An empty list of tools is a 400 at several providers.",
+)
+async def tools_omitted(stage: Stage, case: Case) -> None:
+    """`tools` is left out when there are none."""
+    if not stage.takes("complete", "tools"):
+        raise NotApplicable("complete() takes no tools")
+    run = await stage.complete(tools=case.value)
+    if "tools" in run.body:
+        raise Broken(f"tools={case.value!r} went out as {run.body['tools']!r}", run.chats[0].request.body, "request body")
+
+
+ODD_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "odd",
+        "description": "",
+        "parameters": {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "$defs": {"leaf": {"enum": ["", "a", None]}},
+            "properties": {"x": {"type": ["string", "null"]}, "y": {"$ref": "#/$defs/leaf"}, "z": {"default": 0}},
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+@clause(
+    "body/tools-unchanged",
+    covers=(14,),
+    source="https://github.com/BerriAI/litellm/issues/9080",
+    why="A schema that is tidied up on the way (empty enums, type lists, $defs) asks the model for something else.",
+)
+async def tools_unchanged(stage: Stage, case: Case) -> None:
+    """Tool definitions go out exactly as they were given."""
+    if not stage.takes("complete", "tools"):
+        raise NotApplicable("complete() takes no tools")
+    run = await stage.complete(Play("tool-call"), tools=[ODD_TOOL, WEATHER])
+    if run.body.get("tools") != [ODD_TOOL, WEATHER]:
+        raise Broken("the tool definitions were changed", run.chats[0].request.body, "request body")
+
+
+@clause(
+    "body/surrogates",
+    cases=METHODS,
+    covers=(18,),
+    source="https://github.com/Aider-AI/aider/issues/3693",
+    why="Half an emoji cannot be encoded; a client that sends its own bytes for it breaks the server's JSON parser.",
+)
+async def surrogates(stage: Stage, case: Case) -> None:
+    """Text with a lone surrogate is refused or repaired before anything is sent; what goes out is UTF-8."""
+    text = [{"role": "user", "content": "half an emoji: \ud83d"}]
+    run = await (stage.stream(messages=text) if case.id == "stream" else stage.complete(messages=text))
+    if run.refused:
+        return
+    for exchange in run.chats:
+        try:
+            content = exchange.request.json()["messages"][-1]["content"]
+            content.encode("utf-8")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Broken(f"a lone surrogate was sent: {error}", exchange.request.body, "request body") from None
+    run.must_not_raise()
+
+
+@clause(
+    "body/nan",
+    cases=tuple(Case(f"{m}-{n}", (m, v)) for m in ("stream", "complete") for n, v in (("nan", math.nan), ("infinity", math.inf))),
+    covers=(19,),
+    source="https://www.rfc-editor.org/rfc/rfc8259#section-6",
+    why="`NaN` is not JSON: a strict server refuses the whole body, a lenient one samples with it.",
+)  # fmt: skip
+async def nan(stage: Stage, case: Case) -> None:
+    """NaN and infinity are refused before anything is sent."""
+    method, value = case.value
+    if not stage.takes(method, "temperature"):
+        raise NotApplicable(f"{method}() takes no temperature")
+    act = streaming(temperature=value) if method == "stream" else completing(temperature=value)
+    run = await stage.drive(f"{method}()", act)
+    if run.exchanges:
+        raise Broken(f"temperature={value} was sent", run.exchanges[0].request.body, "request body")
+    if run.error is None:
+        raise Broken(f"temperature={value} was neither sent nor refused")
+    if not run.refused:
+        run.must_not_raise()
+
+
+@clause(
+    "body/deterministic",
+    cases=METHODS,
+    covers=(171,),
+    source=INTERFACE,
+    why="A body that differs from call to call misses every cache and every recording.",
+)
+async def deterministic(stage: Stage, case: Case) -> None:
+    """The same arguments give the same body."""
+    acts = (streaming, completing)
+    act = acts[case.id == "complete"]
+
+    async def twice(backend: Any, run: Run) -> None:
+        await act()(backend, run)
+        await act()(backend, run)
+
+    run = await stage.drive(f"{case.id}()", twice)
+    bodies = [one.request.json() for one in run.chats]
+    if len(bodies) >= 2 and bodies[0] != bodies[1]:
+        raise Broken("two equal calls sent different bodies", run.chats[1].request.body, "second body")
+    if len(bodies) < 2:
+        run.must_not_raise()
+
+
+@clause(
+    "body/accepted-strictly",
+    cases=(Case("stream"), Case("complete"), Case("complete-with-tools")),
+    covers=(37, 22),
+    source=INTERFACE,
+    why="A mock that answers 200 to everything proves nothing; this one refuses what the provider refuses.",
+)
+async def accepted_strictly(stage: Stage, case: Case) -> None:
+    """The provider played strictly (key, body, model) accepts what the backend sends of its own accord."""
+    if stage.contract.get("auth.required") and not stage.keyed:
+        raise NotApplicable("the declaration names no environment variable with {key}, and the provider wants one")
+    setup = Setup(strict=True)
+    if case.id == "stream":
+        run = await stage.stream(setup=setup)
+    elif case.id == "complete":
+        run = await stage.complete(setup=setup)
+    else:
+        if not stage.takes("complete", "tools"):
+            raise NotApplicable("complete() takes no tools")
+        run = await stage.complete(Play("tool-call"), setup, tools=[WEATHER])
+    refusal = next((one for one in run.chats if one.reply is not None and one.reply.status >= 400), None)
+    if refusal is not None and refusal.reply is not None:
+        raise Broken(f"the provider answers {refusal.reply.status}: {refusal.reply.body[:300]!r}", refusal.request.body, "request body")
+    await asyncio.sleep(0)
+    run.must_not_raise()
