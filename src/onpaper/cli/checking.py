@@ -28,7 +28,7 @@ def check(
     strict: Annotated[bool, typer.Option(help="A broken `should` makes the run red as well.")] = False,
     json_file: Annotated[str, typer.Option("--json", metavar="FILE", help="Write a JSON array, an object per verdict; - is standard output.")] = "",
     junit: Annotated[str, typer.Option(metavar="FILE", help="Write JUnit XML.")] = "",
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: two per core, at most one per backend.")] = 0,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: two per core.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No matrix, only what is broken.")] = False,
 ) -> None:
     """Run the contract suite and say which promise was broken, with the bytes that prove it.
