@@ -55,6 +55,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return items.SuiteFile.from_parent(parent, path=file_path)
 
 
+@pytest.hookimpl(optionalhook=True)  # unknown where xdist is not installed
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep a backend's items on one worker, where each drive happens once and is remembered."""
     if config.getoption("dist", "no") != "load" or not _declares(config.rootpath / ITEMS):

@@ -13,7 +13,7 @@ from onpaper.clauses.conditions import applicable, needs_key
 from onpaper.clauses.listening import listening
 from onpaper.clauses.operations import REQUEST_CASES
 from onpaper.contract import Contract
-from onpaper.driving.acts import completing, opened, streaming
+from onpaper.driving.acts import completing, listing, opened, streaming
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run, chain
 from onpaper.driving.stage import HELLO, KEY, Setup, Stage
@@ -181,9 +181,17 @@ def _not_shown(run: Run, secret: str) -> None:
     if run.error is None:
         return
     shown = "".join(traceback.format_exception(run.error)) + repr(run.error)
-    if secret in shown:
-        where = next((type(one).__name__ for one in chain(run.error) if secret in f"{one!s}{one!r}"), "the traceback")
-        raise Broken(f"{where} shows the key: {shown.replace(secret, '<key>')[-400:]}")
+    if part := _part_of(secret, shown):
+        where = next((type(one).__name__ for one in chain(run.error) if part in f"{one!s}{one!r}"), "the traceback")
+        raise Broken(f"{where} shows the key: {shown.replace(part, '<key>')[-400:]}")
+
+
+def _part_of(secret: str, text: str) -> str:
+    """What of a secret a text shows: all of it, or two thirds in a row, which leave nothing to guess."""
+    if secret in text:
+        return secret
+    size = len(secret) * 2 // 3
+    return next((part for at in range(len(secret) - size + 1) if (part := secret[at : at + size]) in text), "")
 
 
 @clause(
@@ -233,7 +241,7 @@ async def not_in_repr(stage: Stage, case: Case) -> None:
         raise Broken(f"repr() shows the key: {run.value.replace(KEY, '<key>')[:300]}")
 
 
-@clause("auth/key-not-in-logs", cases=(Case("stream"), Case("complete"), Case("list-models"), Case("unauthorized")), covers=(27,),
+@clause("auth/key-not-in-logs", cases=tuple(Case(name) for name in ("stream", "complete", "list-models", "models-refused", "unauthorized", "server-error", "cut", "reset")), covers=(27,),
         source="https://github.com/steve-goldberg/NocoBot/issues/3",
         why="httpx and httpcore log at DEBUG what they send; an application's logging config may let that through.")  # fmt: skip
 async def not_in_logs(stage: Stage, case: Case) -> None:
@@ -243,18 +251,25 @@ async def not_in_logs(stage: Stage, case: Case) -> None:
     """
     needs_key(stage)
     with listening() as lines:
-        if case.id == "list-models":
-            run = await stage.drive("list_models()", lambda backend, run: backend.list_models())
-        elif case.id == "unauthorized":
-            run = await stage.drive("stream()", streaming(), Play("unauthorized"))
-        else:
-            run = await stage.drive(f"{case.id}()", streaming() if case.id == "stream" else completing())
+        run = await _said(stage, case.id)
     for line in lines:
-        if KEY in line:
-            where, _, said = line.replace(KEY, "<key>").partition(": ")
+        if part := _part_of(KEY, line):
+            where, _, said = line.replace(part, "<key>").partition(": ")
             raise Broken(f"{where} shows the key: {said[:400]}")
-    if not run.exchanges and case.id != "list-models":
+    if not run.exchanges and "models" not in case.id:
         run.must_not_raise()
+
+
+async def _said(stage: Stage, name: str) -> Run:
+    """Drive what may make a client say something: ordinary calls, and calls that fail in several ways."""
+    if name in ("list-models", "models-refused"):
+        refused = Script(401, (("content-type", "application/json"),), (Write(b'{"error": {"message": "no"}}'),), transfer="length")
+        return await stage.drive("list_models()", listing, HELLO if name == "list-models" else lambda _: refused)
+    if name in ("stream", "complete"):
+        return await stage.drive(f"{name}()", streaming() if name == "stream" else completing())
+    lines = stage.contract.protocol == "ndjson"
+    plays = {"cut": "ndjson-truncated" if lines else "truncated", "reset": "connection-reset"}
+    return await stage.drive("stream()", streaming(), Play(plays.get(name, name)))
 
 
 REDIRECTS = tuple(Case(f"{method}-{status}", (method, status)) for method in ("stream", "complete") for status in (301, 302, 307, 308))
@@ -263,18 +278,21 @@ REDIRECTS = tuple(Case(f"{method}-{status}", (method, status)) for method in ("s
 async def _redirected(stage: Stage, method: str, status: int) -> tuple[Run, list[Exchange]]:
     """Drive a call that the gateway redirects to another port of the loopback; gives what arrived there."""
     hello = answer_of(Play("hello"), stage.contract)
+    path = stage.contract.models_path if method == "list-models" else stage.contract.chat_path
+    act = {"stream": streaming(), "complete": completing(), "list-models": listing}[method]
     with stage.hall.gateway(hello) as other:
-        script = Script(status, (("location", f"http://localhost:{other.port}{stage.contract.chat_path}"),), transfer="length")
-        act = streaming() if method == "stream" else completing()
-        run = await stage.drive(f"{method}()", act, lambda _: script)
+        script = Script(status, (("location", f"http://localhost:{other.port}{path}"),), transfer="length")
+        run = await stage.drive(f"{method.replace('-', '_')}()", act, lambda _: script)
         return run, list(other.journal)
 
 
-@clause("auth/redirect", cases=REDIRECTS, covers=(29,), source="https://github.com/openai/openai-python/issues/3516",
+@clause("auth/redirect", cases=(*REDIRECTS, *(Case(f"list-models-{status}", ("list-models", status)) for status in (302, 307))), covers=(29,), source="https://github.com/openai/openai-python/issues/3516",
         why="A redirect to another origin hands the key to whoever set it.")  # fmt: skip
 async def redirect(stage: Stage, case: Case) -> None:
     """The key never follows a redirect to another host, scheme or port."""
     needs_key(stage)
+    if case.value[0] == "list-models":
+        stage.needs("list_models")
     _, arrived = await _redirected(stage, *case.value)
     for exchange in arrived:
         for name, value in exchange.request.headers:

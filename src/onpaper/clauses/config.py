@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from onpaper.clauses import INTERFACE, Case, clause
 from onpaper.clauses.conditions import needs_key
-from onpaper.driving.stage import KEY, Setup, Stage
+from onpaper.driving.acts import streaming
+from onpaper.driving.play import answer_of
+from onpaper.driving.stage import HELLO, KEY, Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
+from onpaper.exchange import Request
+from onpaper.script import Script
 
 
 @clause("config/base-url", cases=tuple(Case(name, suffix) for name, suffix in (("root", ""), ("slash", "/"), ("v1", "/v1"), ("v1-slash", "/v1/"))), covers=(2,),
@@ -21,6 +27,44 @@ async def base_url(stage: Stage, case: Case) -> None:
     if path != stage.contract.chat_path and not (stage.contract.protocol == "sse" and path == "/v1" + stage.contract.get("endpoint.chat", "/chat/completions")):
         raise Broken(f"base_url ending in {case.value!r} led to {path}; the provider serves {stage.contract.chat_path}")
     run.must_not_raise()
+
+
+@clause("config/base-url-path", level="should", cases=(Case("path", "/team-a"), Case("path-v1", "/team-a/v1")), covers=(2,), source="https://www.rfc-editor.org/rfc/rfc3986#section-5.2",
+        why="Gateways are mounted below a path; `urljoin(base_url, \"/v1/…\")` drops it, and the request goes to somebody else.")  # fmt: skip
+async def base_url_path(stage: Stage, case: Case) -> None:
+    """A path in the base URL is kept: what the client asks for lies below it.
+
+    Append to the base URL's path; do not resolve an absolute path against it.
+    """
+    if stage.contract.protocol == "ndjson" and "v1" in case.id:
+        raise NotApplicable("the provider has no /v1")
+    await stage.plain_stream()
+    hello = answer_of(HELLO, stage.contract)
+
+    def anywhere(request: Request) -> Script:
+        return hello(replace(request, target=stage.contract.chat_path))
+
+    run = await stage.drive("stream()", streaming(), anywhere, Setup(suffix=case.value))
+    if not run.chats:
+        run.must_not_raise()
+        raise Broken("stream() sent no request")
+    path = run.chats[0].request.path
+    if not path.startswith("/team-a/"):
+        raise Broken(f"base_url ending in {case.value!r} led to {path}")
+
+
+@clause("config/argument-first", level="should", policy=True, covers=(175,), source=INTERFACE, why="A test, or a second tenant, that names its URL talks to the one of the deployment.")
+async def argument_first(stage: Stage, case: Case) -> None:
+    """The base URL that the factory is given comes before the one in the environment."""
+    named = [(name, value) for name, value in stage.declared.env.items() if "{base_url}" in value]
+    if not named:
+        raise NotApplicable("the declaration names no environment variable with {base_url}")
+    await stage.plain_stream()
+    with stage.hall.gateway(answer_of(HELLO, stage.contract)) as other:
+        elsewhere = tuple((name, value.replace("{base_url}", other.url)) for name, value in named)
+        await stage.drive("stream()", streaming(), HELLO, Setup(env=elsewhere))
+        if len(other.journal):
+            raise Broken("base_url was given, and the request went to the URL in the environment")
 
 
 @clause("config/environment", covers=(175,), source=INTERFACE, why="The URL is set in the deployment, not in the code.")

@@ -16,7 +16,7 @@ from typing import Any
 from onpaper.answer import Provider
 from onpaper.clauses import INTERFACE, Case, clause
 from onpaper.clauses.operations import EVERYTHING, operate
-from onpaper.driving.acts import MESSAGES, completing, opened, streaming
+from onpaper.driving.acts import MESSAGES, completing, listing, opened, streaming
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run
 from onpaper.driving.stage import HELLO, PLAIN, Stage
@@ -42,7 +42,7 @@ async def closing(source: Any) -> None:
     await source.aclose()
 
 
-@clause("connection/reused", timed=True, cases=(Case("stream"), Case("complete"), Case("list-models"), Case("error")), covers=(155, 156), source=REUSE,
+@clause("connection/reused", timed=True, cases=tuple(Case(name) for name in ("stream", "complete", "list-models", "prefill", "error")), covers=(155, 156), source=REUSE,
         why="A client that closes the reply at [DONE] pays for a TCP and a TLS handshake with each call, about 300 ms.")  # fmt: skip
 async def reused(stage: Stage, case: Case) -> None:
     """After a reply that was read to its end the connection is used again: five calls, one connection.
@@ -51,6 +51,8 @@ async def reused(stage: Stage, case: Case) -> None:
     """
     if case.id == "list-models":
         stage.needs("list_models")
+    elif case.id == "prefill":
+        stage.needs("prefill")
     else:
         await (stage.plain_complete() if case.id == "complete" else stage.plain_stream())
 
@@ -59,7 +61,9 @@ async def reused(stage: Stage, case: Case) -> None:
             if case.id == "complete":
                 await backend.complete(list(MESSAGES))
             elif case.id == "list-models":
-                await backend.list_models()
+                await listing(backend, run)
+            elif case.id == "prefill":
+                await backend.prefill(list(MESSAGES))
             else:
                 try:
                     await read(backend)
@@ -122,6 +126,57 @@ async def released(stage: Stage, case: Case) -> None:
     run.must_not_raise()
 
 
+@clause("connection/released-reply", timed=True, level="should", covers=(153,), source="https://github.com/BerriAI/litellm/pull/21213", why="A caller that gives up waiting is still billed for all that is generated.")
+async def released_reply(stage: Stage, case: Case) -> None:
+    """A complete() that is cancelled lets go of its connection within 2 s."""
+    await stage.plain_complete()
+    answer = answer_of(HELLO, stage.contract)
+
+    async def act(backend: Any, run: Run) -> None:
+        task = asyncio.create_task(backend.complete(list(MESSAGES)))
+        journal = run.notes["server"].journal
+        await journal.async_wait_for(lambda one: len(one) >= 1, 3)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await journal.async_wait_for(closed_by_client(), 2)
+
+    run = await stage.drive("complete()", act, lambda request: replace(answer(request), head_after=30.0))
+    if isinstance(run.error, TimeoutError):
+        raise Broken("2 s after the call was cancelled the connection was still open")
+    run.must_not_raise()
+
+
+CANCELLING = "https://docs.python.org/3/library/asyncio-task.html#task-cancellation"
+
+
+@clause("connection/cancelled", cases=(Case("stream"), Case("complete")), covers=(165,), source=CANCELLING, why="A time-out or a task group that cancels a call waits for CancelledError; half a reply that looks whole is taken for the answer.")
+async def cancelled(stage: Stage, case: Case) -> None:
+    """A call that is cancelled ends as cancelled: neither as a reply nor as another error.
+
+    Let `asyncio.CancelledError` pass; `except Exception` does, a bare `except` has to raise it again.
+    """
+    await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
+    answer = answer_of(Play("long-answer"), stage.contract)
+
+    def waiting(request: Request) -> Script:
+        script = answer(request)
+        return replace(script, writes=script.writes[:3], end="hang") if case.id == "stream" else replace(script, head_after=30.0)
+
+    async def act(backend: Any, run: Run) -> None:
+        task = asyncio.create_task(read(backend) if case.id == "stream" else backend.complete(list(MESSAGES)))
+        arrived = (lambda one: any(e.reply is not None and e.reply.chunks for e in one)) if case.id == "stream" else (lambda one: len(one) >= 1)
+        await run.notes["server"].journal.async_wait_for(arrived, 3)
+        task.cancel()
+        await asyncio.wait([task])
+        run.value = "cancelled" if task.cancelled() else task.exception() or task.result()
+
+    run = await stage.drive(f"{case.id}()", act, waiting)
+    run.must_not_raise()
+    if run.value != "cancelled":
+        raised = isinstance(run.value, BaseException)
+        raise Broken(f"a cancelled {case.id}() {'raised ' + type(run.value).__name__ if raised else f'gave {str(run.value)[:200]!r}'}")
+
+
 @clause("connection/abandoned", timed=True, cases=(Case("closed"), Case("dropped")), covers=(154,), source=POOL,
         why="Twenty interrupted replies, and the twenty-first waits two minutes for a connection.")  # fmt: skip
 async def abandoned(stage: Stage, case: Case) -> None:
@@ -159,33 +214,45 @@ def _numbered(stage: Stage, count: int, pause: float) -> Provider:
     return Provider(stage.contract, Mock.of({"about": "Numbered replies", "reply": replies}), strict=False)
 
 
-@clause("connection/concurrent", covers=(158, 159), source=INTERFACE, why="A buffer or a parser kept on the client mixes the words of two people.")
+AT_ONCE = 5
+"""How many of twenty calls run at the same time at least; a pool may have bounds, but not one for each caller."""
+
+
+@clause("connection/concurrent", cases=(Case("stream"), Case("complete")), covers=(158, 159), source=INTERFACE, why="A buffer or a parser kept on the client mixes the words of two people.")
 async def concurrent(stage: Stage, case: Case) -> None:
-    """20 streams at once do not mix their text, their counts or their models, and really run at the same time."""
-    await stage.plain_stream()
-    run = await _at_once(stage, 20, 0.02)
-    if _most_at_once(run) < 2:
-        run = await _at_once(stage, 5, 0.1)  # longer replies: a busy machine may be slow to ask for the next
-    if _most_at_once(run) < 2:
-        raise Broken("streams were asked for at once, and they ran one after the other: the gateway never saw two at the same time")
+    """20 calls at once do not mix their text, their counts or their models, and really run at the same time."""
+    await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
+    run = await _at_once(stage, case.id, 0.02)
+    if _most_at_once(run) < AT_ONCE:
+        run = await _at_once(stage, case.id, 0.1)  # longer replies: a busy machine may be slow to ask for the next
+    most = _most_at_once(run)
+    if most < AT_ONCE:
+        found = "they ran one after the other: the gateway never saw two at the same time" if most < 2 else f"at most {most} of them ran at the same time"
+        raise Broken(f"20 calls were made at once, and {found}")
     run.must_not_raise()
     for number, text in enumerate(run.value):
         wanted = "".join(f"{number}-{k} " for k in range(4))
         if text != wanted:
-            raise Broken(f"stream {number} gave {text!r}; the server said {wanted!r}")
+            raise Broken(f"call {number} gave {text!r}; the server said {wanted!r}")
 
 
-async def _at_once(stage: Stage, count: int, pause: float) -> Run:
-    """Drive numbered streams at once, each with some pauses."""
+async def _at_once(stage: Stage, method: str, pause: float) -> Run:
+    """Drive 20 numbered calls at once; each reply takes some pauses of so many seconds."""
 
     async def one(backend: Any, number: int) -> str:
-        return await read(backend, [{"role": "user", "content": f"number {number}."}])
+        said = [{"role": "user", "content": f"number {number}."}]
+        return await read(backend, said) if method == "stream" else (await backend.complete(said))["content"]
 
     async def act(backend: Any, run: Run) -> None:
-        run.value = await asyncio.gather(*(one(backend, number) for number in range(count)))
+        run.value = await asyncio.gather(*(one(backend, number) for number in range(20)))
 
-    run = await stage.drive("stream()", act, _numbered(stage, count, pause), patience=8.0)
-    if not isinstance(run.error, Hung):  # streams that wait for each other take long together
+    answer = _numbered(stage, 20, pause)
+
+    def late(request: Request) -> Script:
+        return replace(answer(request), head_after=pause * 8) if method == "complete" else answer(request)
+
+    run = await stage.drive(f"{method}()", act, late, patience=8.0)
+    if not isinstance(run.error, Hung):  # calls that wait for each other take long together
         run.must_not_raise()
     return run
 
@@ -263,12 +330,13 @@ def _must_stay(who: str, strayed: Sequence[str]) -> None:
         raise Broken(f"{who} tried to reach {', '.join(sorted(set(strayed)))}; onpaper refused the connection")
 
 
-@clause("connection/loop-not-blocked", cases=(Case("stream"), Case("complete")), covers=(164,), source=INTERFACE, why="While a blocking client waits, nothing else in the application moves.")
+@clause("connection/loop-not-blocked", cases=(Case("stream"), Case("complete"), Case("prefill"), Case("list-models")), covers=(164,), source=INTERFACE, why="While a blocking client waits, nothing else in the application moves.")
 async def not_blocked(stage: Stage, case: Case) -> None:
     """While a call waits for the server the event loop goes on turning.
 
     Use an asynchronous client, or a thread.
     """
+    stage.needs(case.id.replace("-", "_"))
     for pause in (0.15, 0.6):  # a longer one before anybody is blamed: a busy machine stands still for a moment too
         run = await _with_ticks(stage, case, pause)
         run.must_not_raise()
@@ -277,10 +345,14 @@ async def not_blocked(stage: Stage, case: Case) -> None:
     raise Broken(f"the event loop stood still for {run.notes['gap'] * 1000:.0f} ms of the {pause * 1000:.0f} ms that the server took")
 
 
+async def _prefill(backend: Any, run: Run) -> None:
+    await backend.prefill(list(MESSAGES))
+
+
 async def _with_ticks(stage: Stage, case: Case, pause: float) -> Run:
     """Drive a call whose answer takes `pause` seconds, and note the longest time for which the loop did nothing else."""
     answer = answer_of(HELLO, stage.contract)
-    act = streaming() if case.id == "stream" else completing()
+    act = {"stream": streaming(), "complete": completing(), "prefill": _prefill, "list-models": listing}[case.id]
 
     async def beside(backend: Any, run: Run) -> None:
         turns = [time.monotonic()]
@@ -299,7 +371,12 @@ async def _with_ticks(stage: Stage, case: Case, pause: float) -> Run:
         gaps = [after - before for before, after in pairwise(turns)]
         run.notes["gap"] = max([*gaps, time.monotonic() - turns[-1]])
 
-    return await stage.drive(f"{case.id}()", beside, lambda request: replace(answer(request), head_after=pause))
+    return await stage.drive(f"{case.id.replace('-', '_')}()", beside, lambda request: replace(answer(request), head_after=pause))
+
+
+POOLED = 8
+"""Threads that a pool may keep for the next call."""
+CALLS = POOLED + 2
 
 
 @clause("connection/leaves-nothing", cases=(Case("stream"), Case("complete"), Case("break")), covers=(166,), source=INTERFACE, why="Tasks nobody awaits, sockets nobody closed: each is a warning in somebody's tests.")
@@ -309,10 +386,9 @@ async def leaves_nothing(stage: Stage, case: Case) -> None:
     await stage.plain_stream()
 
     async def act(backend: Any, run: Run) -> None:
-        if case.id == "complete":
-            await completing()(backend, run)
-        elif case.id == "stream":
-            await streaming()(backend, run)
+        if case.id != "break":
+            for _ in range(CALLS):
+                await (completing() if case.id == "complete" else streaming())(backend, run)
         else:
             source = await opened(backend)
             async for _ in source:
@@ -336,7 +412,7 @@ async def leaves_nothing(stage: Stage, case: Case) -> None:
     told = [str(one.message) for one in caught if issubclass(one.category, (ResourceWarning, RuntimeWarning))]
     if told:
         raise Broken(f"after aclose(): {told[0]}")
-    if threading.active_count() > threads + 8:
+    if threading.active_count() > threads + POOLED:
         raise Broken(f"{threading.active_count() - threads} threads are left")
     if run.notes.get("open"):
         raise Broken(f"after aclose() {run.notes['open']} connection(s) are still open")

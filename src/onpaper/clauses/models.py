@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.driving.acts import MESSAGES, opened
+from onpaper.driving.acts import MESSAGES, listing, opened
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run
 from onpaper.driving.stage import Stage
@@ -22,11 +22,7 @@ LISTED = ("zeta/last", "alpha:first", "org/модель")
 async def _list(stage: Stage, script: Script, patience: float | None = None) -> Run:
     stage.needs("list_models")
 
-    async def act(backend: Any, run: Run) -> None:
-        value = backend.list_models()
-        run.value = await value if inspect.isawaitable(value) else value
-
-    return await stage.drive("list_models()", act, lambda _: script, patience=patience)
+    return await stage.drive("list_models()", listing, lambda _: script, patience=patience)
 
 
 def _json(value: Any, status: int = 200) -> Script:
@@ -100,10 +96,7 @@ async def time_out(stage: Stage, case: Case) -> None:
     args = tuple(stage.declared.timeouts["first_byte"].items())
     stage.needs("list_models")
 
-    async def act(backend: Any, run: Run) -> None:
-        run.value = await backend.list_models()
-
-    run = await stage.drive("list_models()", act, lambda _: Script(head=b"", end="hang"), Setup(args=args), patience=15)
+    run = await stage.drive("list_models()", listing, lambda _: Script(head=b"", end="hang"), Setup(args=args), patience=15)
     if isinstance(run.error, Hung):
         raise Broken("list_models() was still waiting after 15 s")
     if _ids(run) != [stage.declared.model_name]:
@@ -171,14 +164,14 @@ async def listing_apart(stage: Stage, case: Case) -> None:
         return hello(request) if request.method == "POST" else Script(head=b"", end="hang")
 
     async def act(backend: Any, run: Run) -> None:
-        listing = asyncio.ensure_future(backend.list_models())
+        asking = asyncio.ensure_future(listing(backend, Run(stage.contract)))
         await asyncio.sleep(0.02)
         try:
             async for piece in await opened(backend):
                 run.pieces.append(piece)
         finally:
-            listing.cancel()
-            await asyncio.gather(listing, return_exceptions=True)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
 
     run = await stage.drive("stream()", act, answer, patience=4)
     run.must_say()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from onpaper.clauses import Case
+from onpaper.driving.acts import copied, opened
 from onpaper.driving.guard import programs_started
 from onpaper.driving.play import Play
 from onpaper.driving.run import Run
@@ -50,26 +51,36 @@ async def _prefill(stage: Stage) -> Run:
     return await prefilled(stage)
 
 
-async def prefilled(stage: Stage) -> Run:
-    """Drive prefill, and wait for what it may have started."""
+PREFIX = [{"role": "system", "content": "You are brief."}, {"role": "user", "content": "Say"}]
+
+
+async def prefilled(stage: Stage, messages: Any = None, *, after_a_reply: bool = False) -> Run:
+    """Drive prefill, and wait for what it may have started; with `after_a_reply`, on a backend that has replied before."""
     stage.needs("prefill")
 
     async def act(backend: Any, run: Run) -> None:
+        if after_a_reply:
+            async for _ in await opened(backend):
+                pass
         before, programs = (set(asyncio.all_tasks()), set(threading.enumerate()), set(_timers())), programs_started()
-        await backend.prefill([{"role": "system", "content": "You are brief."}, {"role": "user", "content": "Say"}])
-        await _stragglers(*before, at_least=LATEST if programs_started() > programs else 0.05)
+        await backend.prefill(copied(messages or PREFIX))
+        at_least = LATEST if programs_started() > programs else 0.05
+        await _stragglers(*before, at_least=at_least, hurry=stage.contract.metered)
 
-    return await stage.drive("prefill()", act, memo="prefill")
+    memo = ("prefill", "long" if messages else "", after_a_reply)
+    return await stage.drive("prefill()", act, memo="prefill" if memo == ("prefill", "", False) else memo)
 
 
 LATEST = 3.0
 """How long to wait, in seconds, for what a prefill has started."""
 
 
-async def _stragglers(tasks: set[Any], threads: set[Any], timers: set[Any], at_least: float) -> None:
-    """Wait until the tasks, threads and timers that were not there before have ended, `LATEST` seconds at most.
+async def _stragglers(tasks: set[Any], threads: set[Any], timers: set[Any], at_least: float, hurry: bool) -> None:
+    """Wait until the tasks and threads that were not there before have ended, `LATEST` seconds at most.
 
-    What another program does cannot be seen: `at_least` seconds are for that.
+    What another program does cannot be seen: `at_least` seconds are for that. With `hurry` the timers that were set go
+    off at once, since nobody can wait for a minute to see what comes after it; not where a request may be waiting for
+    its answer, whose time-out is such a timer.
     """
     loop = asyncio.get_running_loop()
     start = loop.time()
@@ -77,11 +88,25 @@ async def _stragglers(tasks: set[Any], threads: set[Any], timers: set[Any], at_l
     while True:
         await asyncio.sleep(0.01)
         waited = loop.time() - start
+        if hurry:
+            _go_off(set(_timers()) - timers, set(threading.enumerate()) - threads)
         started = any(not task.done() for task in asyncio.all_tasks() - tasks - own)
         working = any(thread.is_alive() for thread in set(threading.enumerate()) - threads if not _idle(thread))
-        soon = any(start < one.when() <= start + LATEST and not one.cancelled() for one in set(_timers()) - timers)
-        if waited > LATEST or (waited >= at_least and not (started or working or soon)):
+        if waited > LATEST or (waited >= at_least and not (started or working)):
             return
+
+
+def _go_off(timers: set[asyncio.TimerHandle], threads: set[threading.Thread]) -> None:
+    """Let the timers of the loop, and those that are threads, go off, unless they are about to."""
+    loop = asyncio.get_running_loop()
+    for timer in timers:
+        if not timer.cancelled() and timer.when() > loop.time() + 0.02:
+            loop.call_soon(timer._callback, *timer._args, context=timer._context)  # type: ignore[attr-defined]
+            timer.cancel()
+    for thread in threads:
+        if isinstance(thread, threading.Timer) and not thread.finished.is_set():
+            thread.cancel()
+            thread.function(*thread.args, **thread.kwargs)
 
 
 def _timers() -> list[asyncio.TimerHandle]:

@@ -6,18 +6,20 @@ It is called every few hundred milliseconds while a person speaks: each request 
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
-from onpaper.clauses.operations import prefilled
-from onpaper.driving.acts import MESSAGES, opened
-from onpaper.driving.play import Play
+from onpaper.clauses.operations import HISTORY, PREFIX, prefilled
+from onpaper.driving.acts import MESSAGES, copied, opened
+from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Run
 from onpaper.driving.stage import Stage
 from onpaper.driving.verdict import Broken, NotApplicable
+from onpaper.exchange import Request
+from onpaper.gateway import closed_by_client
 from onpaper.script import Script
-
-PREFIX = [{"role": "system", "content": "You are brief."}, {"role": "user", "content": "Say"}]
 
 
 def only(stage: Stage, metered: bool) -> None:
@@ -27,18 +29,25 @@ def only(stage: Stage, metered: bool) -> None:
         raise NotApplicable("the provider is metered" if stage.contract.metered else "the provider is not metered")
 
 
-@clause("prefill/silent", covers=(124, 130, 131), source=INTERFACE, why="A copy of the local client billed the provider every few hundred milliseconds.")
+SILENT = ("fresh", "after-a-reply", "long-prompt")
+LONG = [{"role": "system", "content": "You are brief. " * 2000}, {"role": "user", "content": "Say"}]
+
+
+@clause("prefill/silent", cases=tuple(map(Case, SILENT)), covers=(124, 130, 131), source=INTERFACE, why="A copy of the local client billed the provider every few hundred milliseconds.")
 async def silent(stage: Stage, case: Case) -> None:
     """On a metered provider prefill makes no request of any kind, not even later.
 
     Override prefill to do nothing, by what the provider is and not by what its URL looks like.
     """
     only(stage, metered=True)
-    run = await prefilled(stage)
-    if run.exchanges:
-        one = run.exchanges[0].request
-        raise Broken(f"prefill() made {len(run.exchanges)} request(s): {one.method} {one.target}", one.body, "request body")
-    if run.connections:
+    if case.id == "after-a-reply":
+        await stage.plain_stream()
+    run = await prefilled(stage, LONG if case.id == "long-prompt" else None, after_a_reply=case.id == "after-a-reply")
+    made = run.exchanges[case.id == "after-a-reply" :]
+    if made:
+        one = made[0].request
+        raise Broken(f"prefill() made {len(made)} request(s): {one.method} {one.target}", one.body, "request body")
+    if run.connections > (case.id == "after-a-reply"):
         raise Broken(f"prefill() opened {run.connections} connection(s)")
     run.must_not_raise()
 
@@ -80,14 +89,14 @@ async def one_token(stage: Stage, case: Case) -> None:
         raise Broken(f"prefill() asked for a stream: {body.get('stream')!r}", run.chats[0].request.body, "request body")
 
 
-@clause("prefill/same-prefix", covers=(127,), source=INTERFACE, why="The cache is keyed by the tokens: one changed byte before the end and the warm-up was for nothing.")
+@clause("prefill/same-prefix", cases=(Case("plain", MESSAGES), Case("with-tool-calls", HISTORY)), covers=(127,), source=INTERFACE, why="The cache is keyed by the tokens: one changed byte before the end and the warm-up was for nothing.")
 async def same_prefix(stage: Stage, case: Case) -> None:
     """The messages of a prefill are byte for byte the beginning of the request that follows."""
     only(stage, metered=False)
 
     async def act(backend: Any, run: Run) -> None:
-        await backend.prefill([dict(one) for one in MESSAGES])
-        async for _ in await opened(backend):
+        await backend.prefill(copied(case.value))
+        async for _ in await opened(backend, case.value):
             pass
 
     run = await stage.drive("prefill()", act)
@@ -101,6 +110,39 @@ async def same_prefix(stage: Stage, case: Case) -> None:
         one, other = (exchange.request.json().get(key) for exchange in run.chats[:2])
         if one != other:
             raise Broken(f"prefill sent {key}={one!r}, the request that follows {other!r}: another prompt", run.chats[0].request.body, "prefill body")
+
+
+@clause("prefill/apart", timed=True, cases=(Case("a-reply-that-runs"), Case("a-reply-that-follows")), level="should", covers=(129,), source=INTERFACE, why="It warms the model up while somebody speaks; the reply must not wait for it, nor end because of it.")
+async def apart(stage: Stage, case: Case) -> None:
+    """A prefill disturbs no reply: one that runs goes on, and one that is asked for while a prefill waits is not held up."""
+    only(stage, metered=False)
+    await stage.plain_stream()
+    play = Play("long-answer")
+    answer = answer_of(play, stage.contract)
+
+    def slow(request: Request) -> Script:
+        asked = json.loads(request.body or b"{}")
+        waits = isinstance(asked, dict) and not (asked.get("stream") or asked.get("messages") == list(MESSAGES))
+        return replace(answer(request), head_after=30.0) if waits and case.id == "a-reply-that-follows" else answer(request)
+
+    async def act(backend: Any, run: Run) -> None:
+        if case.id == "a-reply-that-follows":
+            waiting = asyncio.ensure_future(backend.prefill(list(PREFIX)))
+            await asyncio.sleep(0.02)
+        try:
+            async for piece in await opened(backend):
+                run.pieces.append(piece)
+                if len(run.pieces) == 1 and case.id == "a-reply-that-runs":
+                    await backend.prefill(list(PREFIX))
+        finally:
+            if case.id == "a-reply-that-follows":
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)
+
+    run = await stage.drive("stream()", act, slow, patience=4.0)
+    run.must_not_raise()
+    if "word39" not in "".join(run.pieces):
+        raise Broken(f"stream() gave {''.join(run.pieces)[:200]!r} beside a prefill")
 
 
 @clause("prefill/keeps-state", covers=(129,), source=INTERFACE, why="A warm-up that leaves its one-token limit behind cuts the next reply short.")
@@ -126,11 +168,6 @@ async def keeps_state(stage: Stage, case: Case) -> None:
 async def released(stage: Stage, case: Case) -> None:
     """A prefill that is cancelled lets go of its connection at once."""
     only(stage, metered=False)
-    from dataclasses import replace
-
-    from onpaper.driving.play import answer_of
-    from onpaper.gateway import closed_by_client
-
     answer = answer_of(Play("hello"), stage.contract)
 
     async def act(backend: Any, run: Run) -> None:
@@ -140,6 +177,8 @@ async def released(stage: Stage, case: Case) -> None:
             await journal.async_wait_for(lambda one: len(one) >= 1, 3)
         except TimeoutError:
             raise NotApplicable("prefill made no request: see prefill/one-token") from None
+        if task.done():
+            raise NotApplicable("prefill comes back before its request is answered: there is nothing to cancel")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await journal.async_wait_for(closed_by_client(), 2)
@@ -155,8 +194,6 @@ async def failure(stage: Stage, case: Case) -> None:
     """A prefill that fails does not spoil the call that follows."""
     only(stage, metered=False)
     await stage.plain_stream()
-    from onpaper.driving.play import answer_of
-
     lost = Script(head=b"", end="reset")
     bad = answer_of(Play("server-error"), stage.contract) if case.id == "server-error" else lambda _: lost
     good = answer_of(Play("hello"), stage.contract)

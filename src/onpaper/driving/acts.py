@@ -58,6 +58,12 @@ def completing(messages: Any = MESSAGES, **kwargs: Any) -> Act:
     return act
 
 
+async def listing(backend: Any, run: Run) -> None:
+    """An act that asks for the models, also of a `list_models()` that is no coroutine."""
+    value = backend.list_models()
+    run.value = await value if inspect.isawaitable(value) else value
+
+
 def _counting(method: Any, run: Run) -> dict[str, Any]:
     """The argument `stats`, where a method takes it."""
     if not takes(signature(method), "stats"):

@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, ClassVar
+from urllib.parse import urljoin
 
 import httpx
 
@@ -126,6 +127,27 @@ class LogsItsHeaders(Correct):
         return headers
 
 
+@breaks("auth/key-not-in-logs", "a log record shows the key")
+class LogsItsHeadersWhenAStreamIsCut(Correct):
+    """Logs its headers with a stream that broke off."""
+
+    def ended(self, reply: Any) -> None:
+        try:
+            super().ended(reply)
+        except Failed:
+            logging.getLogger(__name__).error("the stream was cut: %s", self.headers("POST"))
+            raise
+
+
+@breaks("auth/key-not-in-logs", "a log record shows the key")
+class LogsMostOfTheKey(Correct):
+    """Logs its key but for the last four characters."""
+
+    def headers(self, method: str) -> dict[str, str]:
+        logging.getLogger(__name__).debug("a call with the key %s…", self.key[:-4])
+        return super().headers(method)
+
+
 @breaks("auth/key-not-in-repr", "repr() shows the key")
 class ShowsAllInItsRepr(Correct):
     """Has the repr of a dataclass."""
@@ -172,6 +194,23 @@ class FollowsRedirectsWithItsKey(Correct):
         return super().pool(**options, follow_redirects=True)
 
 
+@breaks("auth/redirect", "after a redirect to another origin the header x-litellm-api-key carries the key")
+class FollowsRedirectsOfTheModels(FollowsRedirectsWithItsKey):
+    """Does so where it asks for the models only."""
+
+    def pool(self, **options: Any) -> httpx.AsyncClient:
+        return Correct.pool(self, **options)
+
+    @asynccontextmanager
+    async def send(self, method: str, path: str, content: bytes | None) -> AsyncIterator[httpx.Response]:
+        if method == "POST":
+            async with super().send(method, path, content) as response:
+                yield response
+        else:
+            pool = await self.client()
+            yield await pool.get(self.root + path, headers=self.headers(method), follow_redirects=True)
+
+
 @breaks("auth/redirect-method", "the POST became GET")
 class FollowsRedirects(Correct):
     """Lets the HTTP library follow redirects, which makes a GET of a POST."""
@@ -203,6 +242,22 @@ class TriesARefusedKeyAgain(Correct):
             except Failed as error:
                 if last or error.status != 401:
                     raise
+
+
+@breaks("config/base-url-path", "led to /v1/chat/completions")
+class DropsThePathOfItsURL(Correct):
+    """Resolves `/v1` against its base URL."""
+
+    def root_of(self, base_url: str) -> str:
+        return super().root_of(urljoin(base_url, "/v1"))
+
+
+@breaks("config/argument-first", "the request went to the URL in the environment")
+class LetsTheEnvironmentWin(Correct):
+    """Takes the URL of the environment, whatever it was given."""
+
+    def root_of(self, base_url: str) -> str:
+        return super().root_of(os.environ.get("CLIENT_URL") or base_url)
 
 
 @breaks("auth/two-keys", "with the key of the other backend")

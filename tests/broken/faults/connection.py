@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
@@ -150,6 +151,86 @@ class OneAtATime(Correct):
     async def send(self, method: str, path: str, content: bytes | None) -> AsyncIterator[httpx.Response]:
         async with self.lock, super().send(method, path, content) as response:
             yield response
+
+
+@breaks("connection/concurrent", "at most 2 of them ran at the same time")
+class TwoAtATime(Correct):
+    """Lets two replies run at the same time, and the others wait."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.places: dict[Any, asyncio.Semaphore] = {}
+
+    @asynccontextmanager
+    async def send(self, method: str, path: str, content: bytes | None) -> AsyncIterator[httpx.Response]:
+        places = self.places.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(2))
+        async with places, super().send(method, path, content) as response:
+            yield response
+
+
+@breaks("connection/concurrent", "; the server said")
+class KeepsTheWholeReplyOnItself(Correct):
+    """Collects a reply in one piece on the client."""
+
+    async def whole(self, response: httpx.Response) -> bytes:
+        self.data = b""
+        async for piece in response.aiter_bytes():
+            self.data += piece
+        await asyncio.sleep(0)
+        return self.data
+
+
+@breaks("connection/cancelled", "a cancelled stream() gave 'word0")
+class SwallowsCancellation(Correct):
+    """Ends a stream in peace when it is cancelled."""
+
+    async def stream(self, messages: Any, **options: Any) -> AsyncIterator[str]:
+        with suppress(asyncio.CancelledError):
+            async with aclosing(super().stream(messages, **options)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    yield piece
+
+
+@breaks("connection/cancelled", "a cancelled complete() raised Failed")
+class WrapsCancellation(Correct):
+    """Makes an error of its own of whatever ends a call."""
+
+    async def complete(self, messages: Any, **options: Any) -> dict[str, Any]:
+        try:
+            return await super().complete(messages, **options)
+        except Failed:
+            raise
+        except BaseException as error:
+            raise Failed(f"the call failed: {error!r}") from None
+
+
+@breaks("connection/released-reply", "2 s after the call was cancelled")
+class ShieldsItsCalls(Correct):
+    """Lets a call run on to its end when the caller has given up."""
+
+    async def complete(self, messages: Any, **options: Any) -> dict[str, Any]:
+        self.task = asyncio.ensure_future(super().complete(messages, **options))
+        return await asyncio.shield(self.task)
+
+
+@breaks("connection/leaves-nothing", "threads are left")
+class LeavesAThreadForEachCall(Correct):
+    """Starts a thread that waits, with each call."""
+
+    async def complete(self, messages: Any, **options: Any) -> dict[str, Any]:
+        threading.Thread(target=threading.Event().wait, args=(5.0,), daemon=True).start()
+        return await super().complete(messages, **options)
+
+
+@breaks("connection/loop-not-blocked", "the event loop stood still")
+class AsksForModelsInTheLoop(Correct):
+    """Asks for the models with a client that blocks."""
+
+    async def list_models(self) -> list[str]:
+        with suppress(httpx.HTTPError, ValueError):
+            listed = httpx.get(self.root + self.models, headers=self.headers("GET"), timeout=5, trust_env=False)
+            return [one["id"] for one in listed.json()["data"] if isinstance(one, dict) and one.get("id")]
+        return [self.model]
 
 
 @breaks("connection/concurrent", "; the server said")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -32,6 +32,94 @@ class PrefillSendsOneLater(Billing):
 
     async def prefill(self, messages: Any) -> None:
         self.task = asyncio.ensure_future(super().prefill(messages))
+
+
+@breaks("prefill/silent", "prefill() made 1 request(s): POST /v1/chat/completions")
+class PrefillWaitsForSilence(Billing):
+    """Warms the cache when nothing more was said for four seconds."""
+
+    async def prefill(self, messages: Any) -> None:
+        self.task = asyncio.ensure_future(self.later(messages))
+
+    async def later(self, messages: Any) -> None:
+        await asyncio.sleep(4)
+        await super().prefill(messages)
+
+
+@breaks("prefill/silent", "prefill() made 1 request(s): POST /v1/chat/completions")
+class PrefillsBetweenReplies(Billing):
+    """Warms the cache once it has replied."""
+
+    replied = False
+
+    async def stream(self, messages: Any, **options: Any) -> AsyncIterator[str]:
+        self.replied = True
+        async with aclosing(super().stream(messages, **options)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                yield piece
+
+    async def prefill(self, messages: Any) -> None:
+        if self.replied:
+            await super().prefill(messages)
+
+
+@breaks("prefill/silent", "prefill() made 1 request(s): POST /v1/chat/completions")
+class PrefillsLongPrompts(Billing):
+    """Warms the cache where it seems worth the money."""
+
+    async def prefill(self, messages: Any) -> None:
+        if len(messages[0]["content"]) > 1000:
+            await super().prefill(messages)
+
+
+@breaks("prefill/same-prefix", "the prefilled messages are not the ones that follow")
+class PrefillsTextOnly(CorrectLocal):
+    """Warms the cache with roles and texts alone."""
+
+    async def prefill(self, messages: Any) -> None:
+        await super().prefill([{"role": one["role"], "content": one["content"]} for one in messages])
+
+
+@breaks("prefill/apart", "stream() hung")
+class WaitsForThePrefill(CorrectLocal):
+    """Begins no reply before the prefill is done."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.locks: dict[Any, asyncio.Lock] = {}
+
+    def lock(self) -> asyncio.Lock:
+        return self.locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+
+    async def prefill(self, messages: Any) -> None:
+        async with self.lock():
+            await super().prefill(messages)
+
+    async def stream(self, messages: Any, **options: Any) -> AsyncIterator[str]:
+        async with self.lock():
+            pass
+        async with aclosing(super().stream(messages, **options)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                yield piece
+
+
+@breaks("prefill/apart", "stream() raised")
+class PrefillsWithANewPool(CorrectLocal):
+    """Closes its pool for a prefill, and with it the reply that runs."""
+
+    async def prefill(self, messages: Any) -> None:
+        await self.aclose()
+        await super().prefill(messages)
+
+
+@breaks("connection/reused", "5 calls opened 5 connections")
+class PrefillsOnConnectionsOfItsOwn(CorrectLocal):
+    """Makes a pool for each prefill."""
+
+    async def prefill(self, messages: Any) -> None:
+        other = type(self)(self.model, self.root)
+        await CorrectLocal.prefill(other, messages)
+        await other.aclose()
 
 
 @breaks("prefill/silent", "prefill() made 1 request(s): GET /v1/models")
