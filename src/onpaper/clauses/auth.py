@@ -130,8 +130,8 @@ async def blank_key(stage: Stage, case: Case) -> None:
     needs_key(stage)
     name, key = case.value
     run = await _call(stage, name, Setup(key=key))
-    if run.phase == "construct" and stage.contract.get("auth.required"):
-        raise NotApplicable("the backend refuses to be made without a key")
+    if stage.contract.get("auth.required") and (run.phase == "construct" or run.refused):
+        raise NotApplicable("the backend refuses to work without a key, as the provider does")
     _no_header(stage, run)
     run.must_not_raise()
 
@@ -322,6 +322,7 @@ async def explicit_key(stage: Stage, case: Case) -> None:
     await sends_key(stage)
     if case.id == "userinfo":
         run = await stage.stream(setup=Setup(userinfo="someone:else"))
+        run.notes["judged"] = True  # what it sends is judged here, and not by auth/header once more
         if run.phase == "construct" or run.refused:
             return
     else:

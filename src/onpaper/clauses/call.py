@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.conditions import accepts, refused
+from onpaper.clauses.conditions import accepts, needs_tools, needs_value, offers_tools, refused
 from onpaper.clauses.operations import HISTORY, UNICODE, WEATHER, operate
 from onpaper.driving.acts import MESSAGES, completing, streaming
 from onpaper.driving.play import Play
@@ -33,6 +33,8 @@ async def one_request(stage: Stage, case: Case) -> None:
 
     Look for retries, warm-ups and probes that the caller did not ask for.
     """
+    if case.id == "complete-with-tools":
+        needs_tools(stage)
     run = await operate(stage, case.id)
     if len(run.exchanges) != 1:
         lines = [f"{one.request.method} {one.request.target}" for one in run.exchanges]
@@ -147,7 +149,7 @@ async def caller_objects(stage: Stage, case: Case) -> None:
             async for _ in await source if inspect.isawaitable(source) else source:
                 pass
         else:
-            kwargs = {"tools": tools} if stage.takes("complete", "tools") else {}
+            kwargs = {"tools": tools} if offers_tools(stage) else {}
             await backend.complete(messages, **kwargs)
 
     run = await stage.drive(case.id + "()", act)
@@ -174,6 +176,8 @@ async def stop(stage: Stage, case: Case) -> None:
     method, value = case.value
     if not stage.takes(method, "stop"):
         raise NotApplicable(f"{method}() takes no stop")
+    if value:
+        needs_value(stage, stop=value)
     call = stage.stream if method == "stream" else stage.complete
     run = await call(stop=value)
     refused(stage, run, "stop")
@@ -260,7 +264,7 @@ ODD_TOOL = {
 )
 async def tools_unchanged(stage: Stage, case: Case) -> None:
     """Tool definitions go out exactly as they were given."""
-    if not stage.takes("complete", "tools"):
+    if not offers_tools(stage):
         raise NotApplicable("complete() takes no tools")
     run = await stage.complete(Play("tool-call"), tools=[ODD_TOOL, WEATHER])
     if run.body.get("tools") != [ODD_TOOL, WEATHER]:
@@ -352,6 +356,7 @@ async def accepted_strictly(stage: Stage, case: Case) -> None:
     elif case.id == "complete":
         run = await stage.complete(setup=setup)
     else:
+        needs_tools(stage)
         if not stage.takes("complete", "tools"):
             raise NotApplicable("complete() takes no tools")
         run = await stage.complete(Play("tool-call"), setup, tools=[WEATHER])

@@ -1,12 +1,14 @@
-"""When a clause applies: what a declaration says, what a contract takes. Each function raises NotApplicable."""
+"""When a clause applies: what a declaration says, and what a contract takes."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from onpaper.contract import Contract
 from onpaper.driving.play import Play, speaks
 from onpaper.driving.run import Run
 from onpaper.driving.stage import Setup, Stage
-from onpaper.driving.verdict import NotApplicable
+from onpaper.driving.verdict import Broken, NotApplicable
 
 
 def needs_key(stage: Stage) -> None:
@@ -35,12 +37,21 @@ def limited(stage: Stage, which: str) -> Setup:
 
 
 def refused(stage: Stage, run: Run, parameter: str) -> None:
-    """Raise NotApplicable when the backend refuses a parameter and may: it says so, or the contract does not take it."""
+    """Raise NotApplicable when the backend refuses a parameter and may: it says so, or the contract does not take it.
+
+    Raises Broken when it refuses one that the contract takes, and has not declared that.
+    """
+    from onpaper.strategies.sampling import named_by
+
     declared = stage.declared.can(parameter)
     if run.refused and declared == "refuses":
         raise NotApplicable(f"the backend refuses {parameter}, as declared")
     if declared == "ignores":
         raise NotApplicable(f"the backend ignores {parameter}, as declared")
+    if run.refused and not named_by(stage.contract, parameter):
+        raise NotApplicable(f"the backend refuses {parameter}, which the contract does not take")
+    if run.refused and declared is None:
+        raise Broken(f'{parameter} is refused, and the provider takes it: declare {parameter} = "refuses" if it is meant ({run.error})')
 
 
 def accepts(contract: Contract, parameter: str) -> bool:
@@ -48,3 +59,33 @@ def accepts(contract: Contract, parameter: str) -> bool:
     if contract.protocol == "ndjson":
         return parameter in contract.get("body.definitions.options.properties", {})
     return parameter in contract.keys
+
+
+def needs_value(stage: Stage, **given: Any) -> None:
+    """Raise NotApplicable when the contract takes a parameter, and not with such a value: a client may not send it, and
+    need not refuse it. `messages` are looked at too."""
+    from onpaper.strategies.calls import in_form
+    from onpaper.strategies.sampling import body_with, named_by
+
+    messages = given.pop("messages", None)
+    taken = {names[0]: value for name, value in given.items() if (names := named_by(stage.contract, name))}
+    body = body_with(stage.contract, taken)
+    if messages is not None:
+        body["messages"] = in_form(messages, stage.contract.get("reply.arguments") == "object")
+    violations = stage.contract.violations(body)
+    if violations:
+        raise NotApplicable(f"the contract does not take {violations[0].pointer}: {violations[0].message}")
+
+
+def offers_tools(stage: Stage) -> bool:
+    """Whether complete() can be given tools: by its signature, by the declaration, and by the contract."""
+    takes = stage.takes("complete", "tools") and stage.declared.can("tools") in (None, "yes")
+    return takes and "tools" in stage.contract.keys
+
+
+def needs_tools(stage: Stage) -> None:
+    """Raise NotApplicable where no tool is ever called: the contract takes none, or the backend declares that it does not."""
+    if "tools" not in stage.contract.keys:
+        raise NotApplicable("the contract takes no tools")
+    if stage.declared.can("tools") in ("refuses", "ignores"):
+        raise NotApplicable(f"the backend {stage.declared.can('tools')} tools, as declared")

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from onpaper.clauses import Case
+from onpaper.clauses.conditions import needs_value
 from onpaper.driving.acts import copied, opened
 from onpaper.driving.guard import programs_started
 from onpaper.driving.play import Play
@@ -133,7 +134,15 @@ OPERATIONS: dict[str, Callable[[Stage], Awaitable[Run]]] = {
 
 
 def _accepted(stage: Stage, method: str) -> dict[str, Any]:
-    return {key: value for key, value in EVERY_PARAMETER.items() if stage.takes(method, key)}
+    return {key: value for key, value in EVERY_PARAMETER.items() if stage.takes(method, key) and _may_be(stage, key, value)}
+
+
+def _may_be(stage: Stage, key: str, value: Any) -> bool:
+    try:
+        needs_value(stage, **{key: value})
+    except NotApplicable:
+        return False
+    return True
 
 
 async def operate(stage: Stage, name: str) -> Run:
@@ -142,6 +151,8 @@ async def operate(stage: Stage, name: str) -> Run:
     stage.needs(needed)
     if name == "complete-with-tools" and not stage.takes("complete", "tools"):
         raise NotApplicable("complete() takes no tools")
+    if name == "complete-with-history":
+        needs_value(stage, messages=HISTORY)
     return await OPERATIONS[name](stage)
 
 

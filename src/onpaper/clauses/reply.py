@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.conditions import applicable
+from onpaper.clauses.conditions import applicable, needs_tools, offers_tools
 from onpaper.clauses.operations import WEATHER
 from onpaper.clauses.tools import calls_of
 from onpaper.contract import Contract
@@ -45,7 +45,9 @@ async def shape(stage: Stage, play: Play) -> None:
 
     Build the dict in one place, for every provider.
     """
-    run = await (stage.complete(play, tools=[WEATHER]) if play.name == "tool-call" and stage.takes("complete", "tools") else stage.complete(play))
+    if play.name == "tool-call":
+        needs_tools(stage)
+    run = await (stage.complete(play, tools=[WEATHER]) if play.name == "tool-call" and offers_tools(stage) else stage.complete(play))
     missing = [key for key in ("content", "tool_calls", "usage", "done_reason") if key not in run.result]
     if missing:
         raise Broken(f"complete() gave no {', '.join(missing)}: {run.given}")
@@ -70,7 +72,7 @@ async def recorded(stage: Stage, play: Play) -> None:
     from onpaper.driving.tapes import tapes
 
     tape = next(one for one in tapes(stage.contract) if one.name == play.name)
-    kwargs = {"tools": tape.tools} if tape.tools and stage.takes("complete", "tools") else {}
+    kwargs = {"tools": tape.tools} if tape.tools and offers_tools(stage) else {}
     run = await stage.complete(play, messages=tape.messages, **kwargs)
     _judge(run)
 

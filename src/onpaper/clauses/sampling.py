@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.conditions import accepts, refused
+from onpaper.clauses.conditions import accepts, needs_value, refused
+from onpaper.driving.acts import completing, streaming
 from onpaper.driving.run import Run
 from onpaper.driving.stage import PLAIN, Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
@@ -30,9 +31,10 @@ def sent(stage: Stage, run: Run, name: str) -> Any:
 
 async def call(stage: Stage, method: str, setup: Setup = PLAIN, **kwargs: Any) -> Run:
     """Drive a method with sampling arguments. Raises NotApplicable when its signature does not take them."""
-    for name in kwargs:
+    for name, value in kwargs.items():
         if not stage.takes(method, name):
             raise NotApplicable(f"{method}() takes no {name}")
+        needs_value(stage, **{name: value})
     return await (stage.stream if method == "stream" else stage.complete)(setup=setup, **kwargs)
 
 
@@ -72,6 +74,9 @@ async def zero(stage: Stage, case: Case) -> None:
 
 
 def _constructor(stage: Stage, values: dict[str, Any]) -> Setup:
+    for name, value in values.items():
+        if value is not None:
+            needs_value(stage, **{name: value})
     if stage.declared.can("sampling") == "ignores":
         raise NotApplicable("the backend ignores the constructor's sampling, as declared")
     return Setup(args=(("sampling", _Frozen(values)),))
@@ -100,7 +105,7 @@ async def of_constructor(stage: Stage, case: Case) -> None:
     method, name = case.value
     value = VALUES[name][1]
     run = await call(stage, method, _constructor(stage, {name: value}))
-    if run.phase == "construct" and not accepts(stage.contract, name) and isinstance(run.error, ValueError):
+    if run.phase == "construct" and not accepts(stage.contract, name) and not isinstance(run.error, TypeError):
         return  # refused
     _made(stage, run, name)
     _must_send(stage, run, name, value)
@@ -112,7 +117,7 @@ async def call_first(stage: Stage, case: Case) -> None:
     method, name = case.value
     for value in (VALUES[name][0], VALUES[name][2]):
         run = await call(stage, method, _constructor(stage, {name: VALUES[name][1]}), **{name: value})
-        if run.phase == "construct" and not accepts(stage.contract, name) and isinstance(run.error, ValueError):
+        if run.phase == "construct" and not accepts(stage.contract, name) and not isinstance(run.error, TypeError):
             return
         _made(stage, run, name)
         _must_send(stage, run, name, value)
@@ -124,8 +129,7 @@ async def not_kept(stage: Stage, case: Case) -> None:
     await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
     if not stage.takes(case.id, "temperature"):
         raise NotApplicable(f"{case.id}() takes no temperature")
-    from onpaper.driving.acts import completing, streaming
-
+    needs_value(stage, temperature=0.123, max_tokens=77)
     make = streaming if case.id == "stream" else completing
 
     async def act(backend: Any, run: Run) -> None:

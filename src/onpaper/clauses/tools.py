@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.conditions import needs_result
+from onpaper.clauses.conditions import needs_result, needs_tools, offers_tools
 from onpaper.clauses.operations import HISTORY, WEATHER
 from onpaper.driving.play import CUTS, Play, plays
 from onpaper.driving.run import Run
@@ -43,8 +43,9 @@ def wanted_calls(run: Run) -> list[tuple[str, Any]]:
 
 async def _complete(stage: Stage, play: Play, control: bool = True) -> Run:
     """Ask for a reply with tool calls; with `control`, demand first that an ordinary one comes out right."""
+    needs_tools(stage)
     await stage.plain_complete()
-    tools = {"tools": [WEATHER]} if stage.takes("complete", "tools") else {}
+    tools = {"tools": [WEATHER]} if offers_tools(stage) else {}
     if control:
         _plain_call(await stage.complete(ORDINARY, **tools), "tools/arguments-decoded")
     return await stage.complete(play, **tools)

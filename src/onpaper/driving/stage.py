@@ -18,8 +18,10 @@ from onpaper.driving.hall import Hall
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run
 from onpaper.driving.verdict import NotApplicable
+from onpaper.errors import BadInput
 from onpaper.exchange import Request
 from onpaper.gateway import Server
+from onpaper.gateway.answering import Unanswerable
 from onpaper.script import Script
 
 KEY = "sk-onpaper-Canary7Qd2fXw9"
@@ -97,11 +99,13 @@ class Stage:
     # ---- the drives that most clauses share ----------------------------------------------------------------------
 
     async def stream(self, play: Play = HELLO, setup: Setup = PLAIN, **kwargs: Any) -> Run:
-        """Drive `stream()` to its end; `kwargs` are arguments of the call."""
+        """Drive `stream()` to its end; `kwargs` are arguments of the call. Raises NotApplicable when there is none."""
+        self.needs("stream")
         return await self.drive("stream()", streaming(**kwargs), play, setup, memo=("stream", _frozen(kwargs)))
 
     async def complete(self, play: Play = HELLO, setup: Setup = PLAIN, **kwargs: Any) -> Run:
-        """Drive `complete()`."""
+        """Drive `complete()`. Raises NotApplicable when there is none."""
+        self.needs("complete")
         return await self.drive("complete()", completing(**kwargs), play, setup, memo=("complete", _frozen(kwargs)))
 
     async def call(self, method: str, play: Play = HELLO, setup: Setup = PLAIN, *args: Any) -> Run:
@@ -130,6 +134,8 @@ class Stage:
         key = None if memo is None else (memo, play, repr(setup))
         if key is not None and key in self.seen:
             return self.seen[key]
+        if operation.endswith("()") and operation != "aclose()" and operation.removesuffix("()") in INTERFACE:
+            self.needs(operation.removesuffix("()"))
         if operation in self.suspects:
             self.suspects.discard(operation)
             await self._ordinary(operation)
@@ -146,6 +152,10 @@ class Stage:
                 if backend is not None:
                     await self._perform(act, backend, run, (patience or self.patience) * self.slowness())
             self._note_hanging(run)
+        if failure := run.notes.get("own failure"):
+            if isinstance(failure, BadInput):
+                raise NotApplicable(f"the provider's reply gives nothing to play it with: {failure}")
+            raise RuntimeError("the gateway could not answer") from failure
         self._remember(run, key)
         return run
 
@@ -229,7 +239,13 @@ class Stage:
         answer = answer_of(play, self.contract, strict=setup.strict, key=key) if isinstance(play, Play) else play
 
         def keeping(request: Request) -> Script:
-            script = answer(request)
+            try:
+                script = answer(request)
+            except Unanswerable:
+                raise
+            except Exception as error:
+                run.notes["own failure"] = error
+                raise
             if request.method == "POST":
                 run.scripts.append(script)
             return script
@@ -240,6 +256,8 @@ class Stage:
             self._due_in(self.patience)
             try:
                 backend = self.make(server, setup)
+                if inspect.isawaitable(backend):
+                    backend = await backend
             except (Exception, SystemExit) as error:
                 run.error, run.phase = error, "construct"
                 yield None

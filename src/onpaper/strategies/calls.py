@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,6 +91,8 @@ def has_parameters(subject: Subject) -> str:
 
 def has_constructor(subject: Subject) -> str:
     """Why there is no constructor to judge, or nothing."""
+    if not replying(subject):
+        return "the backend has neither stream() nor complete()"
     return "" if subject.configurable else "the constructor takes no `sampling`"
 
 
@@ -150,14 +153,15 @@ def conversations(subject: Subject) -> st.SearchStrategy[list[dict[str, Any]]]:
     as_objects = subject.contract.get("reply.arguments") == "object"
 
     def judge(history: list[dict[str, Any]]) -> Any:
-        body = body_with(subject.contract, {}) | {"messages": _in_form(history, as_objects)}
+        body = body_with(subject.contract, {}) | {"messages": in_form(history, as_objects)}
         return None if subject.contract.violations(body) else history
 
     return st.builds(copy.deepcopy, st.just(MESSAGES)) | kept(messages(objects=True), judge)
 
 
-def _in_form(history: list[dict[str, Any]], objects: bool) -> list[dict[str, Any]]:
-    changed = copy.deepcopy(history)
+def in_form(history: Iterable[dict[str, Any]], objects: bool) -> list[dict[str, Any]]:
+    """A conversation whose tool calls have their arguments as an object, or as text."""
+    changed = copy.deepcopy(list(history))
     for message in changed:
         for call in message.get("tool_calls", ()):
             call["function"]["arguments"] = {} if objects else "{}"

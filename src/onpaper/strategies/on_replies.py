@@ -97,7 +97,8 @@ async def ask(subject: Subject, backend: Any, stream: bool) -> Run:
     """A call of the kind that the reply is for."""
     if stream:
         return await subject.call(backend, "stream")
-    kwargs: dict[str, Any] = {"tools": [WEATHER]} if subject.takes("complete", "tools") else {}
+    offered = subject.takes("complete", "tools") and "tools" in subject.contract.keys and "tools" not in subject.unsent
+    kwargs: dict[str, Any] = {"tools": [WEATHER]} if offered else {}
     return await subject.call(backend, "complete", **kwargs)
 
 
