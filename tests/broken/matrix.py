@@ -7,7 +7,7 @@
 - a correct subject is blamed.
 
 It takes some seconds for each subject, though little is waited for; a broken one is judged only by those properties
-that it is there for. The tests judge a subject by the clauses that it is there for.
+that it is there for. `python tests/broken NAME … --write` renews some rows. The tests judge a subject by the clauses that it is there for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -61,25 +61,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)"
     )
-    parser.add_argument("--write", action="store_true", help=f"keep the matrix in docs/{KEPT.name}")
+    parser.add_argument(
+        "--write", action="store_true", help=f"keep the matrix in docs/{KEPT.name}; of named subjects, their rows"
+    )
     given = parser.parse_args(arguments)
     names = given.subjects or [*table.broken(), *exchanges.broken()]
     unknown = [name for name in names if name not in table.broken() and name not in exchanges.broken()]
     if unknown:
         parser.error(f"no broken subject is called {unknown[0]!r}")
-    if given.write and given.subjects:
-        parser.error("--write keeps the whole matrix: name no subjects")
     backends = list(
         _in_processes(_broken_row, [name for name in names if name in table.broken()], given.jobs)
     )
     wires = [_wire_row(wire) for name, wire in exchanges.broken().items() if name in names]
-    correct = list(_in_processes(_correct_row, list(table.CORRECT), given.jobs)) if not given.subjects else []
+    correct = list(_in_processes(_correct_row, list(table.CORRECT), given.jobs))
     correct += map(_wire_row, exchanges.CORRECT)
-    text = "\n".join(_drawn(backends, wires, correct)) + "\n"
     if given.write:
-        KEPT.write_text(text, "utf-8")
+        kept = _kept() if given.subjects else {}
+        rows = kept | {row.name: row for row in (*backends, *wires)}
+        KEPT.write_text("\n".join(_drawn(_of(rows, table.broken()), _of(rows, exchanges.broken()), correct)) + "\n", "utf-8")
     else:
-        print(text)
+        print("\n".join(_drawn(backends, wires, correct)))
     holes = list(_holes([*backends, *wires], correct, whole=not given.subjects))
     for hole in holes:
         print(hole, file=sys.stderr)
@@ -139,6 +140,25 @@ def _holes(rows: Iterable[Row], correct: Iterable[Row], whole: bool) -> Iterator
         yield f"{clause}: no subject breaks it"
 
 
+def _of(rows: Mapping[str, Row], subjects: Iterable[str]) -> list[Row]:
+    """The rows of some subjects, in their order."""
+    return [rows[name] for name in subjects if name in rows]
+
+
+def _kept() -> dict[str, Row]:
+    """The rows that docs/ holds, of the subjects that there still are."""
+    known = table.broken() | exchanges.broken()
+    found = {}
+    for line in KEPT.read_text("utf-8").splitlines():
+        name, *cells = (cell.strip() for cell in line.strip("| ").split(" | "))
+        subject = known.get(name.strip("`"))
+        if subject is not None and len(cells) == 3:
+            broken = (*_named(cells[1]), *_named(cells[2]))
+            aims = tuple(sorted(subject.aims))
+            found[subject.name] = Row(subject.name, subject.fault, subject.contract, aims, tuple(sorted(broken)))
+    return found
+
+
 # ---- drawing ---------------------------------------------------------------------------------------------
 
 HEAD = """\
@@ -192,3 +212,9 @@ def _listed(clauses: Iterable[str]) -> str:
         topic, _, name = clause.partition("/")
         topics.setdefault(topic, []).append(name)
     return "; ".join(f"{topic}/{', '.join(names)}" for topic, names in topics.items()) or "—"
+
+
+def _named(listed: str) -> list[str]:
+    """The clauses of such a list."""
+    groups = [group.partition("/") for group in listed.split("; ") if "/" in group]
+    return [f"{topic}/{name}" for topic, _, names in groups for name in names.split(", ")]

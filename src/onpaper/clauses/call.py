@@ -140,6 +140,7 @@ async def caller_objects(stage: Stage, case: Case) -> None:
 
     Copy what you need to rewrite.
     """
+    needs_value(stage, messages=HISTORY)
     messages, tools = copy.deepcopy(list(HISTORY)), [copy.deepcopy(WEATHER)]
     before = copy.deepcopy((messages, tools))
 

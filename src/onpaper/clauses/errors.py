@@ -168,6 +168,7 @@ async def large_body(stage: Stage, case: Case) -> None:
         why="A pool that loses a connection with each 429 is empty after a busy minute.")  # fmt: skip
 async def releases(stage: Stage, case: Case) -> None:
     """A refused call leaves no connection checked out: after 30 of them an ordinary one still works."""
+    stage.needs(case.id)
     await stage.plain_stream()
     from onpaper.driving.play import answer_of
 

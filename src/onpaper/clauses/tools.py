@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.conditions import needs_result, needs_tools, offers_tools
+from onpaper.clauses.conditions import needs_result, needs_tools, needs_value, offers_tools
 from onpaper.clauses.operations import HISTORY, WEATHER
 from onpaper.driving.play import CUTS, Play, plays
 from onpaper.driving.run import Run
@@ -162,6 +162,7 @@ async def finish_stop(stage: Stage, play: Play) -> None:
         why="The dict that complete() gave is sent back as history; as an object it is a 400 at OpenAI.")  # fmt: skip
 async def history(stage: Stage, case: Case) -> None:
     """In the history, a call's arguments go out as the protocol wants them (JSON text; an object in Ollama's own), also when they came in as a dict."""
+    needs_value(stage, messages=HISTORY)
     run = await stage.complete(messages=HISTORY)
     sent = run.body.get("messages")
     try:
