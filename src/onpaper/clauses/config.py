@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
+from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
 from onpaper.clauses.conditions import needs_key
 from onpaper.driving.acts import streaming
 from onpaper.driving.play import answer_of
+from onpaper.driving.run import Run
 from onpaper.driving.stage import HELLO, KEY, Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
@@ -29,7 +32,7 @@ async def base_url(stage: Stage, case: Case) -> None:
     run.must_not_raise()
 
 
-@clause("config/base-url-path", level="should", cases=(Case("path", "/team-a"), Case("path-v1", "/team-a/v1")), covers=(2,), source="https://www.rfc-editor.org/rfc/rfc3986#section-5.2",
+@clause("config/base-url-path", level="should", cases=(Case("path", "/team-1"), Case("path-v1", "/team-1/v1")), covers=(2,), source="https://www.rfc-editor.org/rfc/rfc3986#section-5.2",
         why="Gateways are mounted below a path; `urljoin(base_url, \"/v1/…\")` drops it, and the request goes to somebody else.")  # fmt: skip
 async def base_url_path(stage: Stage, case: Case) -> None:
     """A path in the base URL is kept: what the client asks for lies below it.
@@ -50,7 +53,7 @@ async def base_url_path(stage: Stage, case: Case) -> None:
         run.must_not_raise()
         raise Broken("stream() sent no request")
     path = run.chats[0].request.path
-    if not path.startswith("/team-a/"):
+    if not path.startswith("/team-1/"):
         raise Broken(f"base_url ending in {case.value!r} led to {path}")
 
 
@@ -66,6 +69,44 @@ async def argument_first(stage: Stage, case: Case) -> None:
         await stage.drive("stream()", streaming(), HELLO, Setup(env=elsewhere))
         if len(other.journal):
             raise Broken("base_url was given, and the request went to the URL in the environment")
+
+
+@clause("config/silent-when-made", level="should", covers=(175,), source=INTERFACE, why="A constructor that asks the server blocks whoever imports it, and fails where the server comes up later.")
+async def silent_when_made(stage: Stage, case: Case) -> None:
+    """Making a backend sends nothing."""
+    run = await stage.stream()
+    if run.made:
+        one = run.made[0].request
+        raise Broken(f"making the backend sent {len(run.made)} request(s): {one.method} {one.target}")
+
+
+@clause("config/apart", covers=(175, 176), source=INTERFACE, why="A default or a model that is kept on the class is everybody's.")
+async def apart(stage: Stage, case: Case) -> None:
+    """What one backend is told, its model and its sampling, changes no other."""
+    await stage.plain_stream()
+
+    async def act(backend: Any, run: Run) -> None:
+        server = run.notes["server"]
+        await streaming()(backend, run)
+        with_sampling = stage.takes("__init__", "sampling") and stage.declared.can("sampling") != "ignores"
+        args = (("sampling", {"temperature": 0.5, "top_p": 0.5}),) if with_sampling else ()
+        try:
+            other = await stage.made(server, Setup(model="other/model", args=args))
+            if hasattr(other, "set_model"):
+                switched = other.set_model("third/model")
+                await switched if inspect.isawaitable(switched) else None
+        except Exception:  # it may refuse the name, or to switch
+            other = None
+        await streaming()(backend, run)
+        if other is not None:
+            await stage.closed(other, run)
+
+    run = await stage.drive("stream()", act)
+    run.must_not_raise()
+    before, after = run.chats[0].request.json(), run.chats[-1].request.json()
+    changed = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+    if changed:
+        raise Broken(f"another backend was made and told its own, and this one sent another {' and '.join(changed)}", run.chats[-1].request.body, "request body")
 
 
 @clause("config/environment", covers=(175,), source=INTERFACE, why="The URL is set in the deployment, not in the code.")

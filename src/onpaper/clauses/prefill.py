@@ -106,10 +106,16 @@ async def same_prefix(stage: Stage, case: Case) -> None:
     first, second = (one.request.json().get("messages") for one in run.chats[:2])
     if first != second[: len(first)]:
         raise Broken("the prefilled messages are not the ones that follow", run.chats[0].request.body, "prefill body")
-    for key in ("model", "tools", "chat_template_kwargs", "think"):
-        one, other = (exchange.request.json().get(key) for exchange in run.chats[:2])
+    for key in ("model", "tools", "chat_template_kwargs", "think", "keep_alive", "options.num_ctx"):
+        one, other = (_at(exchange.request.json(), key) for exchange in run.chats[:2])
         if one != other:
-            raise Broken(f"prefill sent {key}={one!r}, the request that follows {other!r}: another prompt", run.chats[0].request.body, "prefill body")
+            raise Broken(f"prefill sent {key}={one!r}, the request that follows {other!r}: another prompt, or the model loaded anew", run.chats[0].request.body, "prefill body")
+
+
+def _at(body: Any, dotted: str) -> Any:
+    for key in dotted.split("."):
+        body = body.get(key) if isinstance(body, dict) else None
+    return body
 
 
 @clause("prefill/apart", timed=True, cases=(Case("a-reply-that-runs"), Case("a-reply-that-follows")), level="should", covers=(129,), source=INTERFACE, why="It warms the model up while somebody speaks; the reply must not wait for it, nor end because of it.")

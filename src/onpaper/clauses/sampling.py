@@ -139,6 +139,8 @@ async def not_kept(stage: Stage, case: Case) -> None:
 
     run = await stage.drive(f"{case.id}()", act)
     run.must_not_raise()
+    if len(run.chats) != 3:
+        raise Broken(f"three calls of {run.operation} sent {len(run.chats)} requests")
     first, _, third = (one.request.json() for one in run.chats)
     if first != third:
         raise Broken("after a call with temperature=0.123 the plain call sent another body", run.chats[2].request.body, "third body")

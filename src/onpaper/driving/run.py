@@ -35,6 +35,8 @@ class Run:
     error: BaseException | None = None
     phase: str = ""
     scripts: list[Script] = field(default_factory=list)
+    made: list[Exchange] = field(default_factory=list)
+    """What was exchanged while the backend was made."""
     exchanges: list[Exchange] = field(default_factory=list)
     connections: int = 0
     strayed: list[str] = field(default_factory=list)

@@ -190,7 +190,7 @@ class Stage:
         run.marks["end"] = time.monotonic()
         server = run.notes.pop("server", None)
         if server is not None:
-            run.exchanges, run.connections = list(server.journal), server.journal.connections
+            run.exchanges, run.connections = list(server.journal)[len(run.made) :], server.journal.connections
         self.patience, self.grace = max(1.0, self.patience / 2), GRACE / 4
         self._note_hanging(run)
         self._remember(run, key)
@@ -255,18 +255,17 @@ class Stage:
             run.notes["url"], run.notes["server"] = server.url, server
             self._due_in(self.patience)
             try:
-                backend = self.make(server, setup)
-                if inspect.isawaitable(backend):
-                    backend = await backend
+                backend = await self.made(server, setup)
             except (Exception, SystemExit) as error:
                 run.error, run.phase = error, "construct"
                 yield None
             else:
                 self._look_at(backend)
+                run.made = list(server.journal)
                 try:
                     yield backend
                 finally:
-                    await self._close(backend, run)
+                    await self.closed(backend, run)
             await self._settle(run, server, before)
         self.due = None
         run.strayed = strayed
@@ -282,6 +281,11 @@ class Stage:
             args["base_url"] = root + setup.suffix
         return self.factory(**args)
 
+    async def made(self, server: Server, setup: Setup = PLAIN) -> Any:
+        """The same, also of a factory that has to be awaited."""
+        backend = self.make(server, setup)
+        return await backend if inspect.isawaitable(backend) else backend
+
     def environment(self, server: Server, setup: Setup = PLAIN) -> dict[str, str | None]:
         """The variables of a drive; None is one that must not be set."""
         env: dict[str, str | None] = {}
@@ -292,7 +296,8 @@ class Stage:
                 env[name] = value.replace("{base_url}", server.url + setup.suffix)
         return env | {name: value.replace("{base_url}", server.url) for name, value in setup.env}
 
-    async def _close(self, backend: Any, run: Run) -> None:
+    async def closed(self, backend: Any, run: Run) -> None:
+        """Close a backend. What goes wrong is noted in the run."""
         closing = getattr(backend, "aclose", None) or getattr(backend, "close", None)
         if closing is None or self.closing < 0.5:
             return
@@ -320,7 +325,7 @@ class Stage:
             task.cancel()
         if left:
             await asyncio.gather(*left, return_exceptions=True)
-        run.exchanges = list(server.journal)
+        run.exchanges = list(server.journal)[len(run.made) :]
         run.connections = server.journal.connections
 
     # ---- controls ------------------------------------------------------------------------------------------------

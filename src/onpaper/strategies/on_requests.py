@@ -235,6 +235,8 @@ async def same_body(subject: Subject, case: Sequence) -> None:
         ]
     for run in runs:
         run.must_not_raise()
+        if not run.chats:
+            raise Broken(f"{run.operation} gave a reply that it did not ask the server for")
     before, after = runs[0].chats[0].request.body, runs[2].chats[0].request.body
     if before != after:
         raise Broken(

@@ -224,7 +224,7 @@ async def _judge_requests(stage: Stage, item: Item) -> None:
         if not run.exchanges:
             raise NotApplicable(f"{run.operation} made no request{run._raised()}")
         runs = [run]
-    _judge_exchanges(item.clause, ((exchange, _view(stage, run)) for run in runs for exchange in run.exchanges))
+    _judge_exchanges(item.clause, ((exchange, _view(stage, run)) for run in runs for exchange in (*run.made, *run.exchanges)))
 
 
 def _view(stage: Stage, run: Run) -> View:

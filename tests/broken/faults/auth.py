@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, ClassVar
 from urllib.parse import urljoin
 
@@ -15,6 +16,7 @@ import httpx
 from ..correct import Correct, CorrectLocal
 from ..reply import Failed
 from ..table import breaks
+from ..transport import TLS
 
 
 @breaks("auth/absent-without-key", "carries 'Bearer none' though there is no key")
@@ -297,6 +299,58 @@ class ReplacesBlanksInTheKey(Correct):
 
     def key_of(self, value: str | None) -> str:
         return super().key_of((value or "").replace(" ", "_"))
+
+
+@breaks("auth/non-ascii-key", "shows the key")
+class EncodesTheKeyLate(Correct):
+    """Lets the HTTP library find out that the key is not ASCII."""
+
+    def key_of(self, value: str | None) -> str:
+        key = (value or "").strip()
+        return super().key_of(key) if key.isascii() else key
+
+
+@breaks("auth/two-keys", "with the key of the other backend")
+class SharesItsPoolByURL(Correct):
+    """Keeps one pool for each URL, with the key of whoever came first in its headers."""
+
+    shared: ClassVar[dict[Any, httpx.AsyncClient]] = {}
+
+    def pool(self, **options: Any) -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        return super().pool(headers=headers, **options)
+
+    def headers(self, method: str) -> dict[str, str]:
+        return {"Content-Type": "application/json"} if method == "POST" else {}
+
+    async def client(self) -> httpx.AsyncClient:
+        place = (asyncio.get_running_loop(), self.root)
+        if place not in self.shared:
+            self.shared[place] = await super().client()
+        return self.shared[place]
+
+
+@breaks("config/apart", "this one sent another model")
+class SwitchesForEverybody(Correct):
+    """Keeps the model that it was switched to on the class."""
+
+    current: ClassVar[str] = ""
+
+    async def set_model(self, name: str) -> None:
+        type(self).current = name
+
+    def body(self, *args: Any) -> dict[str, Any]:
+        return super().body(*args) | ({"model": self.current} if self.current else {})
+
+
+@breaks("config/silent-when-made", "making the backend sent 1 request(s): GET /v1/models")
+class LooksAroundWhenMade(Correct):
+    """Asks for the models in its constructor."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        with suppress(httpx.HTTPError):
+            httpx.get(self.root + self.models, headers=self.headers("GET"), timeout=2, trust_env=False, verify=TLS)
 
 
 @breaks("auth/control-characters", "was neither refused nor sent")

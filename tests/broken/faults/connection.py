@@ -115,6 +115,19 @@ class AcloseOnlyOnce(Correct):
         await super().aclose()
 
 
+@breaks("connection/aclose", "there is no pool")
+class ClosesWhatItNeverOpened(Correct):
+    """Raises when it is closed before it was used."""
+
+    async def aclose(self) -> None:
+        if asyncio.get_running_loop() not in self._pools and not self.closed:
+            raise LookupError("there is no pool")
+        self.closed = True
+        await super().aclose()
+
+    closed = False
+
+
 @breaks("connection/leaves-nothing", "tasks are left: <coroutine object LeavesATask.beat")
 class LeavesATask(Correct):
     """Starts a heartbeat that nobody stops."""
@@ -235,12 +248,14 @@ class AsksForModelsInTheLoop(Correct):
 
 @breaks("connection/concurrent", "; the server said")
 class SharesItsBuffer(Correct):
-    """Keeps the bytes it has just read on the client."""
+    """Keeps the piece it has just read on the client."""
 
-    async def read(self, pieces: AsyncIterator[bytes], last: float, reply: Reply) -> bytes:
-        self.buffer = await super().read(pieces, last, reply)
-        await asyncio.sleep(0)
-        return self.buffer
+    async def stream(self, messages: Any, **options: Any) -> AsyncIterator[str]:
+        async with aclosing(super().stream(messages, **options)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                self.piece = piece
+                await asyncio.sleep(0)
+                yield self.piece
 
 
 @breaks("connection/second-loop", "the second event loop met RuntimeError")

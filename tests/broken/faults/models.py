@@ -112,3 +112,10 @@ class SwitchesARunningStream(Correct):
     def take(self, reply: Reply, kind: str, data: str) -> str:
         reply.over, self.switched = self.switched, False
         return super().take(reply, kind, data)
+
+
+@breaks("models/ids", "list_models() asked GET /v1/engines")
+class AsksElsewhereForModels(Correct):
+    """Asks where another API listed its models."""
+
+    models = "/v1/engines"

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from ..correct import Correct, CorrectLocal
+from ..lines import CorrectLines
 from ..reply import Failed
 from ..table import breaks
 
@@ -78,6 +79,16 @@ class PrefillsTextOnly(CorrectLocal):
 
     async def prefill(self, messages: Any) -> None:
         await super().prefill([{"role": one["role"], "content": one["content"]} for one in messages])
+
+
+@breaks("prefill/same-prefix", "prefill sent options.num_ctx=2048")
+class PrefillsASmallerWindow(CorrectLines):
+    """Warms the cache of a model with another window, which is loaded anew for it."""
+
+    async def prefill(self, messages: Any) -> None:
+        window, self.window = self.window, 2048
+        await super().prefill(messages)
+        self.window = window
 
 
 @breaks("prefill/apart", "stream() hung")
