@@ -193,7 +193,7 @@ class Said:
 def client(model: str = "openai/gpt-4o-mini", base_url: str = "http://localhost:4000", *, sampling: dict[str, Any] | None = None) -> _Client:
     """A client of the LiteLLM proxy; its key is LITELLM_KEY."""
     secret = (os.environ.get("LITELLM_KEY") or "").strip()
-    if not secret.isprintable():
+    if not (secret.isprintable() and secret.isascii()):
         raise ValueError("LITELLM_KEY is no key")
     url = httpx2.URL(base_url)
     if url.userinfo:
