@@ -17,7 +17,7 @@ from typing import Any
 from onpaper.contract import Contract
 from onpaper.exchange import Request, header_values
 from onpaper.mock import Mock, Say, Trouble
-from onpaper.refusal import Refusal, refusal
+from onpaper.refusal import Refusal, column, refusal
 from onpaper.script import Script, Write
 from onpaper.shape import shape
 from onpaper.upstream import Upstream
@@ -202,9 +202,9 @@ class Provider:
         if self.upstream is None:
             header_name = self.contract.get("body.unknown_header")
             policy = (request.header(header_name) or "").strip().lower() if header_name else ""
-            refused = refusal(self.contract, body, policy)
+            refused = refusal(self.contract, body, policy, request.body)
             return None if refused is None else self._refuse(speaker, refused.situation, **refused.quoted)
-        own = self.upstream.refusal(body) or self._missing(body)
+        own = self.upstream.refusal(body) or self._missing(request, body)
         if own is not None:
             return self._refuse(speaker, own.situation, **own.quoted)
         behind = self.upstream.refused(body)
@@ -214,9 +214,9 @@ class Provider:
         status, headers, raw = speaker.trouble(trouble, **quoted)
         return Script(status, headers, (Write(raw),), transfer="length")
 
-    def _missing(self, body: Any) -> Refusal | None:
+    def _missing(self, request: Request, body: Any) -> Refusal | None:
         """A gateway looks itself for what it needs to choose an upstream; all else it passes on."""
-        refused = refusal(self.contract, body)
+        refused = refusal(self.contract, body, raw=request.body)
         missing = refused is not None and refused.situation.startswith("missing_")
         return refused if missing else None
 
@@ -230,7 +230,7 @@ class Provider:
         speaker = Speaker(self.contract, asked(body, number, self.contract))
         if self.strict:
             if body is None:
-                return self._refuse(speaker, "malformed_json")
+                return self._refuse(speaker, "malformed_json", column=column(request.body))
             refused = self._check_body(speaker, request, body)
             if refused is not None:
                 return refused

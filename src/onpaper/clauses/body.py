@@ -124,11 +124,9 @@ def is_json(exchange: Exchange, view: View) -> None:
             raise ValueError(f"the key {sorted(twice)[0]!r} stands twice in one object")
         return dict(pairs)
 
-    def constant(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
-
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=once, parse_constant=constant)
+        value = exchange.request.json()
+        json.loads(raw, object_pairs_hook=once)
     except ValueError as error:
         raise Broken(f"the request body is not JSON: {error}", raw, "request body") from None
     if not isinstance(value, dict):
