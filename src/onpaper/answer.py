@@ -99,75 +99,43 @@ class Provider:
         return script
 
     def _answer(self, request: Request, number: int) -> Script:
-        kind = self.kind_of(request)
+        paths = self.contract.paths
+        call = paths.call(request.method, request.path)
         speaker = Speaker(self.contract, Asked(number=number))
-        if kind is None:
-            wrong = self.contract.get("errors.method_not_allowed") and self._serves(request.path)
+        if call is None:
+            wrong = self.contract.get("errors.method_not_allowed") and paths.serves(request.path)
             situation = "method_not_allowed" if wrong else "unknown_path"
             return self._refuse(speaker, situation, method=request.method, path=request.path)
-        if self.strict and not (kind == "models" and self.contract.get("auth.models_open")):
+        if self.strict and not (call.kind == "models" and self.contract.get("auth.models_open")):
             refused = self._check_key(speaker, request)
             if refused is not None:
                 return refused
-        if kind == "models":
-            return self._list_models(speaker, request)
+        if call.kind == "models":
+            return self._list_models(speaker, request, call.model)
         return self._chat(request, number)
 
     # ---- routes --------------------------------------------------------------------------------------------
 
     def kind_of(self, request: Request) -> str | None:
         """`chat` or `models`, or None for a path or method that the provider does not serve."""
-        path = request.path.rstrip("/") or "/"
-        chat, models = (
-            self.contract.get("endpoint.chat", "/chat/completions"),
-            self.contract.get("endpoint.models", "/models"),
-        )
-        prefixes = {*self._prefixes(path), "", "/v1"}
-        if request.method == "POST" and path in {p + chat for p in prefixes}:
-            return "chat"
-        if request.method in ("GET", "HEAD") and self.contract.get("models.list") is not None:
-            also = self.contract.get("models.also", {})
-            if path in also or any(path == p + models or path.startswith(p + models + "/") for p in prefixes):
-                return "models"
-        return None
+        call = self.contract.paths.call(request.method, request.path)
+        return call and call.kind
 
-    def _serves(self, path: str) -> bool:
-        """Whether the provider serves that path with any method."""
-        requests = (Request(method, path) for method in ("GET", "POST"))
-        return any(self.kind_of(request) is not None for request in requests)
-
-    def _prefixes(self, path: str) -> list[str]:
-        """The prefixes that the provider serves, those with a variable part as they are in this path."""
-        prefixes = [self.contract.get("endpoint.prefix", ""), *self.contract.get("endpoint.also", ())]
-        given = path.split("/")
-        found = []
-        for prefix in prefixes:
-            parts = prefix.split("/")
-            pairs = zip(parts, given, strict=False)
-            found.append("/".join(other if part.startswith("{") and other else part for part, other in pairs))
-        return found
-
-    def _list_models(self, speaker: Speaker, request: Request) -> Script:
+    def _list_models(self, speaker: Speaker, request: Request, wanted: str | None) -> Script:
         models = self.contract.get("models", {})
-        path = request.path.rstrip("/")
         named = {"first": self.models[0], "last": self.models[-1], "model": self.models[0]}
         entries = [
             fill(models.get("entry", {"id": "{model}"}), speaker.values | {"model": m}) for m in self.models
         ]
-        template = models.get("also", {}).get(path)
-        listing = self.contract.get("endpoint.models", "/models")
-        if template is None and not path.endswith(listing):
-            wanted, one = path.partition(f"{listing}/")[2], models.get("one", "entry")
-            if one == "missing":
-                return self._refuse(speaker, "unknown_path", method=request.method, path=request.path)
-            if one == "list":
-                return self._listing(speaker, fill(models.get("list", {}), named | {"entries": entries}))
-            if wanted not in self.models:
-                return self._refuse(speaker, "unknown_model", model=wanted, param="model")
-            value: Any = entries[self.models.index(wanted)]
-        else:
-            value = fill(template or models.get("list", {}), named | {"entries": entries})
-        return self._listing(speaker, value)
+        template = models.get("also", {}).get(request.path, models.get("list", {}))
+        one = "list" if wanted is None else models.get("one", "entry")
+        if one == "missing":
+            return self._refuse(speaker, "unknown_path", method=request.method, path=request.path)
+        if one == "list":
+            return self._listing(speaker, fill(template, named | {"entries": entries}))
+        if wanted not in self.models:
+            return self._refuse(speaker, "unknown_model", model=wanted, param="model")
+        return self._listing(speaker, entries[self.models.index(wanted)])
 
     def _listing(self, speaker: Speaker, value: Any) -> Script:
         headers = speaker.headers(Say(), self.contract.get("models.content_type", "application/json"))

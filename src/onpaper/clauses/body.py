@@ -168,7 +168,5 @@ def path(exchange: Exchange, view: View) -> None:
     """
     if exchange.request.method != "POST":
         raise NotApplicable("the request asks for no completion")
-    chat = view.contract.get("endpoint.chat", "/chat/completions")
-    allowed = {view.contract.chat_path} | ({"/v1" + chat, chat} if view.contract.protocol == "sse" else set())
-    if exchange.request.path not in allowed:
+    if view.contract.paths.call("POST", exchange.request.path) is None:
         raise Broken(f"POST {exchange.request.target}; the provider serves {view.contract.chat_path}")
