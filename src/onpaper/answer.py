@@ -80,6 +80,8 @@ class Provider:
         also = [way["header"] for way in self.contract.get("auth.also", ())]
         unknown = self.contract.get("body.unknown_header")
         names = [self.contract.auth_header, *also, *self.mock.replies[0].match.headers, *([unknown] if unknown else [])]
+        if self.contract.get("errors.wrong_content_type"):
+            names.append("content-type")
         return tuple(dict.fromkeys(name.lower() for name in names))
 
     def __call__(self, request: Request) -> Script:
@@ -197,6 +199,9 @@ class Provider:
             body = None
         speaker = Speaker(self.contract, asked(body, number, self.contract))
         if self.strict:
+            if self.contract.get("errors.wrong_content_type") and _is_mislabelled(request):
+                sent = request.body.decode("utf-8", "replace")
+                return self._refuse(speaker, "wrong_content_type", json_body=sent)
             if body is None:
                 return self._refuse(speaker, "malformed_json", column=column(request.body))
             refused = self._check_body(speaker, request, body)
@@ -254,6 +259,12 @@ class Provider:
             Trouble("server_error", status=500, message=f"onpaper: {problem}")
         )
         return Script(status, headers, (Write(raw),), transfer="length", problem=problem)
+
+
+def _is_mislabelled(request: Request) -> bool:
+    """Whether a request calls its body anything but JSON; one without a label is not."""
+    label = request.header("content-type")
+    return label is not None and label.partition(";")[0].strip().lower() != "application/json"
 
 
 def _remember(scripts: dict[Any, Script], key: Any, script: Script) -> Script:
