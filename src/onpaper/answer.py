@@ -17,7 +17,7 @@ from typing import Any
 from onpaper.contract import Contract
 from onpaper.exchange import Request, header_values
 from onpaper.mock import Mock, Say, Trouble
-from onpaper.refusal import Refusal, refusal
+from onpaper.refusal import Refusal, column, refusal
 from onpaper.script import Script, Write
 from onpaper.shape import shape
 from onpaper.upstream import Upstream
@@ -80,6 +80,8 @@ class Provider:
         also = [way["header"] for way in self.contract.get("auth.also", ())]
         unknown = self.contract.get("body.unknown_header")
         names = [self.contract.auth_header, *also, *self.mock.replies[0].match.headers, *([unknown] if unknown else [])]
+        if self.contract.get("errors.wrong_content_type"):
+            names.append("content-type")
         return tuple(dict.fromkeys(name.lower() for name in names))
 
     def __call__(self, request: Request) -> Script:
@@ -99,75 +101,43 @@ class Provider:
         return script
 
     def _answer(self, request: Request, number: int) -> Script:
-        kind = self.kind_of(request)
+        paths = self.contract.paths
+        call = paths.call(request.method, request.path)
         speaker = Speaker(self.contract, Asked(number=number))
-        if kind is None:
-            wrong = self.contract.get("errors.method_not_allowed") and self._serves(request.path)
+        if call is None:
+            wrong = self.contract.get("errors.method_not_allowed") and paths.serves(request.path)
             situation = "method_not_allowed" if wrong else "unknown_path"
             return self._refuse(speaker, situation, method=request.method, path=request.path)
-        if self.strict and not (kind == "models" and self.contract.get("auth.models_open")):
+        if self.strict and not (call.kind == "models" and self.contract.get("auth.models_open")):
             refused = self._check_key(speaker, request)
             if refused is not None:
                 return refused
-        if kind == "models":
-            return self._list_models(speaker, request)
+        if call.kind == "models":
+            return self._list_models(speaker, request, call.model)
         return self._chat(request, number)
 
     # ---- routes --------------------------------------------------------------------------------------------
 
     def kind_of(self, request: Request) -> str | None:
         """`chat` or `models`, or None for a path or method that the provider does not serve."""
-        path = request.path.rstrip("/") or "/"
-        chat, models = (
-            self.contract.get("endpoint.chat", "/chat/completions"),
-            self.contract.get("endpoint.models", "/models"),
-        )
-        prefixes = {*self._prefixes(path), "", "/v1"}
-        if request.method == "POST" and path in {p + chat for p in prefixes}:
-            return "chat"
-        if request.method in ("GET", "HEAD") and self.contract.get("models.list") is not None:
-            also = self.contract.get("models.also", {})
-            if path in also or any(path == p + models or path.startswith(p + models + "/") for p in prefixes):
-                return "models"
-        return None
+        call = self.contract.paths.call(request.method, request.path)
+        return call and call.kind
 
-    def _serves(self, path: str) -> bool:
-        """Whether the provider serves that path with any method."""
-        requests = (Request(method, path) for method in ("GET", "POST"))
-        return any(self.kind_of(request) is not None for request in requests)
-
-    def _prefixes(self, path: str) -> list[str]:
-        """The prefixes that the provider serves, those with a variable part as they are in this path."""
-        prefixes = [self.contract.get("endpoint.prefix", ""), *self.contract.get("endpoint.also", ())]
-        given = path.split("/")
-        found = []
-        for prefix in prefixes:
-            parts = prefix.split("/")
-            pairs = zip(parts, given, strict=False)
-            found.append("/".join(other if part.startswith("{") and other else part for part, other in pairs))
-        return found
-
-    def _list_models(self, speaker: Speaker, request: Request) -> Script:
+    def _list_models(self, speaker: Speaker, request: Request, wanted: str | None) -> Script:
         models = self.contract.get("models", {})
-        path = request.path.rstrip("/")
         named = {"first": self.models[0], "last": self.models[-1], "model": self.models[0]}
         entries = [
             fill(models.get("entry", {"id": "{model}"}), speaker.values | {"model": m}) for m in self.models
         ]
-        template = models.get("also", {}).get(path)
-        listing = self.contract.get("endpoint.models", "/models")
-        if template is None and not path.endswith(listing):
-            wanted, one = path.partition(f"{listing}/")[2], models.get("one", "entry")
-            if one == "missing":
-                return self._refuse(speaker, "unknown_path", method=request.method, path=request.path)
-            if one == "list":
-                return self._listing(speaker, fill(models.get("list", {}), named | {"entries": entries}))
-            if wanted not in self.models:
-                return self._refuse(speaker, "unknown_model", model=wanted, param="model")
-            value: Any = entries[self.models.index(wanted)]
-        else:
-            value = fill(template or models.get("list", {}), named | {"entries": entries})
-        return self._listing(speaker, value)
+        template = models.get("also", {}).get(request.path, models.get("list", {}))
+        one = "list" if wanted is None else models.get("one", "entry")
+        if one == "missing":
+            return self._refuse(speaker, "unknown_path", method=request.method, path=request.path)
+        if one == "list":
+            return self._listing(speaker, fill(template, named | {"entries": entries}))
+        if wanted not in self.models:
+            return self._refuse(speaker, "unknown_model", model=wanted, param="model")
+        return self._listing(speaker, entries[self.models.index(wanted)])
 
     def _listing(self, speaker: Speaker, value: Any) -> Script:
         headers = speaker.headers(Say(), self.contract.get("models.content_type", "application/json"))
@@ -202,9 +172,9 @@ class Provider:
         if self.upstream is None:
             header_name = self.contract.get("body.unknown_header")
             policy = (request.header(header_name) or "").strip().lower() if header_name else ""
-            refused = refusal(self.contract, body, policy)
+            refused = refusal(self.contract, body, policy, request.body)
             return None if refused is None else self._refuse(speaker, refused.situation, **refused.quoted)
-        own = self.upstream.refusal(body) or self._missing(body)
+        own = self.upstream.refusal(body) or self._missing(request, body)
         if own is not None:
             return self._refuse(speaker, own.situation, **own.quoted)
         behind = self.upstream.refused(body)
@@ -214,9 +184,9 @@ class Provider:
         status, headers, raw = speaker.trouble(trouble, **quoted)
         return Script(status, headers, (Write(raw),), transfer="length")
 
-    def _missing(self, body: Any) -> Refusal | None:
+    def _missing(self, request: Request, body: Any) -> Refusal | None:
         """A gateway looks itself for what it needs to choose an upstream; all else it passes on."""
-        refused = refusal(self.contract, body)
+        refused = refusal(self.contract, body, raw=request.body)
         missing = refused is not None and refused.situation.startswith("missing_")
         return refused if missing else None
 
@@ -229,8 +199,11 @@ class Provider:
             body = None
         speaker = Speaker(self.contract, asked(body, number, self.contract))
         if self.strict:
+            if self.contract.get("errors.wrong_content_type") and _is_mislabelled(request):
+                sent = request.body.decode("utf-8", "replace")
+                return self._refuse(speaker, "wrong_content_type", json_body=sent)
             if body is None:
-                return self._refuse(speaker, "malformed_json")
+                return self._refuse(speaker, "malformed_json", column=column(request.body))
             refused = self._check_body(speaker, request, body)
             if refused is not None:
                 return refused
@@ -286,6 +259,12 @@ class Provider:
             Trouble("server_error", status=500, message=f"onpaper: {problem}")
         )
         return Script(status, headers, (Write(raw),), transfer="length", problem=problem)
+
+
+def _is_mislabelled(request: Request) -> bool:
+    """Whether a request calls its body anything but JSON; one without a label is not."""
+    label = request.header("content-type")
+    return label is not None and label.partition(";")[0].strip().lower() != "application/json"
 
 
 def _remember(scripts: dict[Any, Script], key: Any, script: Script) -> Script:

@@ -16,6 +16,7 @@ from onpaper import folders
 from onpaper.body import Violation, expanded, opened, violations_of
 from onpaper.datafile import check, read_toml
 from onpaper.errors import BadInput, nearest
+from onpaper.paths import Paths
 
 SECTIONS = frozenset(
     {"endpoint", "auth", "body", "body.keys", "body.definitions", "errors", "headers", "models", "reply"}
@@ -97,6 +98,11 @@ class Contract:
     def protocol(self) -> str:
         """`sse` (chat completions) or `ndjson` (Ollama's own)."""
         return str(self.get("endpoint.protocol", "sse"))
+
+    @cached_property
+    def paths(self) -> Paths:
+        """Which methods and paths it serves."""
+        return Paths(self.data)
 
     @property
     def chat_path(self) -> str:

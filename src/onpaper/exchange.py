@@ -6,10 +6,11 @@ about requests and replies are pure functions of one. This module does no I/O.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from onpaper import jsontext
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -47,8 +48,8 @@ class Request:
         return header(self.headers, name)
 
     def json(self) -> Any:
-        """The body as JSON. Raises ValueError when it is not JSON in UTF-8."""
-        return json.loads(self.body.decode("utf-8"))
+        """The body as JSON (see `jsontext`). Raises ValueError when it is not JSON in UTF-8."""
+        return jsontext.parse(self.body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,10 @@ class Refusal:
     quoted: Mapping[str, Any] = field(default_factory=dict)
 
 
-def refusal(contract: Contract, body: Any, policy: str = "") -> Refusal | None:
+def refusal(contract: Contract, body: Any, policy: str = "", raw: bytes | None = None) -> Refusal | None:
     """The first thing that the provider refuses in a body, or None when it takes it.
 
-    `policy` is what the request says about unknown keys where the provider lets it (`drop`, `pass-through`).
+    `raw` is the body as it came; without it, it is as a gateway writes it anew. `policy` is what the request says about unknown keys where the provider lets it (`drop`, `pass-through`).
     """
     for violation in sorted(contract.violations(body), key=_order):
         if violation.situation == "unknown_parameter":
@@ -46,7 +46,7 @@ def refusal(contract: Contract, body: Any, policy: str = "") -> Refusal | None:
                 continue
         elif _tolerates(contract, violation):
             continue
-        return Refusal(_situation(contract, violation), quotes(contract, violation, body))
+        return Refusal(_situation(contract, violation), quotes(contract, violation, body, raw))
     return None
 
 
@@ -91,11 +91,13 @@ def _situation(contract: Contract, violation: Violation) -> str:
     return "invalid_value"
 
 
-def quotes(contract: Contract, violation: Violation, body: Any) -> dict[str, Any]:
+def quotes(contract: Contract, violation: Violation, body: Any, raw: bytes | None) -> dict[str, Any]:
     """What a provider's words may quote of a violation; the names are those of the placeholders in a
     contract."""
     where = _parts(violation.param)
     name = str(where[-1]) if where else ""
+    if raw is None:
+        raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     return {
         "param": violation.param,
         "name": name,
@@ -114,8 +116,13 @@ def quotes(contract: Contract, violation: Violation, body: Any) -> dict[str, Any
         "reason": violation.message,
         "limit": violation.limit,
         "hint": _hint(name, contract),
-        "column": len(json.dumps(body, ensure_ascii=False)),
+        "column": column(raw),
     }
+
+
+def column(raw: bytes) -> int:
+    """Where a JSON text ends: the bytes of its last line, as serde_json counts them."""
+    return len(raw.rstrip(b" \t\r\n").rpartition(b"\n")[2])
 
 
 def _parts(param: str) -> list[str | int]:

@@ -27,14 +27,18 @@ class Answer(NamedTuple):
         return json.loads(self.text)
 
 
-def _ask(name, body=None, *, key="right", to="", mock=None, **more) -> Answer:
-    """What a strict provider, whose one right key is `right`, answers to a hello with these members."""
+def _ask(name, body=None, *, key="right", to="", label="", mock=None, **more) -> Answer:
+    """What a strict provider, whose one right key is `right`, answers to a hello with these members.
+
+    `label` is the Content-Type of the request, empty for none.
+    """
     contract = Contract.load(name)
     provider = Provider(contract, mock and Mock.of(mock), key="right", models=["a-model"])
     method, _, path = to.partition(" ")
-    auth = (("authorization", f"Bearer {key}"),) if key else ()
+    headers = [("authorization", f"Bearer {key}")] if key else []
+    headers += [("content-type", label)] if label else []
     content = body if isinstance(body, str) else json.dumps({**HELLO, **more} if body is None else body)
-    request = Request(method or "POST", path or contract.chat_path, auth, content.encode())
+    request = Request(method or "POST", path or contract.chat_path, tuple(headers), content.encode())
     script = provider(request)
     return Answer(script.status, dict(script.headers).get("content-type"), script.body.decode())
 

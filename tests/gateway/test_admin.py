@@ -172,6 +172,14 @@ def test_its_own_origin_and_other_loopback_names_are_served(client, gateway):
         assert client.get("/_onpaper/health", headers={"host": host}).status_code == 200
 
 
+@pytest.mark.parametrize(("host", "status"), [("127.0.0.1", 200), ("evil.example", 403)])
+def test_a_client_that_takes_it_for_a_proxy_is_served_under_its_own_name_only(gateway, host, status):
+    with httpx.Client(proxy=gateway.url) as client:
+        for told in ({}, {"host": "127.0.0.1"}):
+            answer = client.get(f"http://{host}/_onpaper/health", headers=told)
+            assert answer.status_code == status
+
+
 def test_a_container_s_name_can_be_allowed():
     with Gateway() as gateway:
         admin = Admin(gateway.sessions, hosts=frozenset({"gateway"}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +48,7 @@ lines = st.lists(
             b"Connection: close",
             b"X:  y ",
             b"Upgrade: h2c",
+            b"Connection: Upgrade",
             b"Content-Length: 3",
         ]
     ),
@@ -103,3 +105,48 @@ def test_a_long_head_is_not_remembered():
     heard = Reader(Limits(), known := {}, lambda *_: None, lambda: None, lambda *_: None)
     heard.feed(request(b"", b"Long: " + b"x" * 5000))
     assert known == {}
+
+
+UPGRADE = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c")
+
+
+@given(st.lists(st.integers(1, 400), max_size=6))
+def test_an_upgrade_is_ignored_and_the_body_read(cuts):
+    chunked = b"\r\n".join([b"POST /2 HTTP/1.1", b"Host: x", b"Transfer-Encoding: chunked", *UPGRADE])
+    whole = request(b"one", *UPGRADE) + chunked + b"\r\n\r\n3\r\ntwo\r\n0\r\n\r\n" + request(b"three")
+    edges = sorted({0, len(whole), *(cut for cut in cuts if cut < len(whole))})
+    said = Heard().feed(*(whole[start:stop] for start, stop in pairwise(edges)))
+    assert [body for _, body in said] == [b"one", b"two", b"three"]
+    assert [head.target for head, _ in said] == ["/v1", "/2", "/v1"]
+    assert dict(said[0][0].headers)["Upgrade"] == "h2c"
+
+
+def test_an_upgrade_that_waits_for_100_continue_is_told_once():
+    data = request(b"hello", b"Expect: 100-continue", *UPGRADE)
+    said = Heard().feed(data[:-5], data[-5:])
+    assert said[0] == "expects"
+    assert [body for _, body in said[1:]] == [b"hello"]
+
+
+def test_many_upgrades_in_one_piece_are_read():
+    assert len(Heard().feed(request(b"", *UPGRADE, method=b"GET") * 2000)) == 2000
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"http://127.0.0.1:8000/v1/models?a=b", "/v1/models?a=b"),
+        (b"HTTPS://example.org", "/"),
+        (b"http://example.org?a=http://x/y", "/?a=http://x/y"),
+        (b"/http://example.org/v1", "/http://example.org/v1"),
+        (b"*", "*"),
+    ],
+)
+def test_a_target_in_absolute_form_is_read_as_the_path_in_it(target, path):
+    ((head, _),) = Heard().feed(b"OPTIONS " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert head.target == path
+
+
+def test_the_host_of_an_absolute_target_is_the_one_that_was_asked():
+    ((head, _),) = Heard().feed(b"GET http://evil.example:80/v1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert head.headers == (("Host", "evil.example:80"),)

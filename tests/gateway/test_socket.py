@@ -53,6 +53,23 @@ def test_the_request_reaches_the_answer_as_it_was_sent(gateway_of, connect):
     assert request.body == b"\xff\x00ab"
 
 
+def test_a_request_that_asks_for_http2_is_answered_in_http1_with_its_body(gateway_of, connect):
+    client = connect(gateway_of(echo))
+    head = b"POST /%d HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    for number in (1, 2):
+        client.send(head % number + b"Content-Length: 4\r\n\r\nbo").send(b"dy")
+        assert client.head()[0] == "HTTP/1.1 200 OK"
+        assert client.read(12) == b"POST /%d body" % number
+
+
+def test_a_target_in_absolute_form_is_answered_as_its_path(gateway_of, connect):
+    gateway = gateway_of(echo)
+    client = connect(gateway).send(b"GET http://127.0.0.1/v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    client.head()
+    assert client.read(15) == b"GET /v1/models "
+    assert gateway.journal[0].request.path == "/v1/models"
+
+
 def test_pipelined_requests_are_answered_in_order(gateway_of, connect):
     def answer(request: Request) -> Script:
         return Script(writes=(Write(request.target.encode(), after=0.001),), transfer="length")

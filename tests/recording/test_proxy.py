@@ -338,6 +338,23 @@ async def test_a_reply_that_is_not_http_passes_and_is_named() -> None:
     assert exchange.reply is None and exchange.problem.startswith("the server's reply is not HTTP")
 
 
+async def test_an_upgrade_that_the_server_ignores_costs_no_body() -> None:
+    said = OK.replace(b"\r\n\r\n", b"\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await a_request(reader):
+            writer.write(said)
+
+    async with tapping(answer) as tapped:
+        reader, writer = await tapped.connect()
+        for _ in range(2):
+            writer.write(POST.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"))
+            assert await reader.readexactly(len(said)) == said
+            exchange = await tapped.told()
+            assert (exchange.request.body, exchange.problem) == (b"body", "")
+            assert exchange.reply and (exchange.reply.body, exchange.reply.end) == (b"{}", "clean")
+
+
 async def test_an_upgraded_connection_is_a_tunnel() -> None:
     switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
 

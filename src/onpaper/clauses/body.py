@@ -124,11 +124,9 @@ def is_json(exchange: Exchange, view: View) -> None:
             raise ValueError(f"the key {sorted(twice)[0]!r} stands twice in one object")
         return dict(pairs)
 
-    def constant(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
-
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=once, parse_constant=constant)
+        value = exchange.request.json()
+        json.loads(raw, object_pairs_hook=once)
     except ValueError as error:
         raise Broken(f"the request body is not JSON: {error}", raw, "request body") from None
     if not isinstance(value, dict):
@@ -170,7 +168,5 @@ def path(exchange: Exchange, view: View) -> None:
     """
     if exchange.request.method != "POST":
         raise NotApplicable("the request asks for no completion")
-    chat = view.contract.get("endpoint.chat", "/chat/completions")
-    allowed = {view.contract.chat_path} | ({"/v1" + chat, chat} if view.contract.protocol == "sse" else set())
-    if exchange.request.path not in allowed:
+    if view.contract.paths.call("POST", exchange.request.path) is None:
         raise Broken(f"POST {exchange.request.target}; the provider serves {view.contract.chat_path}")

@@ -287,7 +287,7 @@ async def surrogates(stage: Stage, case: Case) -> None:
         return
     for exchange in run.chats:
         try:
-            content = exchange.request.json()["messages"][-1]["content"]
+            content = json.loads(exchange.request.body)["messages"][-1]["content"]
             content.encode("utf-8")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Broken(f"a lone surrogate was sent: {error}", exchange.request.body, "request body") from None

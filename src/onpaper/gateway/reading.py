@@ -6,6 +6,7 @@ A head that came before, byte for byte, is not parsed again: clients that send m
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_KNOWN_HEAD = 4096
 MOST_KNOWN_HEADS = 1024
+_ABSOLUTE = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
 class Head(NamedTuple):
@@ -43,6 +45,7 @@ class Reader:
 
     __slots__ = (
         "_arrived",
+        "_asked",
         "_body",
         "_expecting",
         "_expects",
@@ -73,6 +76,7 @@ class Reader:
         self._expects = expects
         self._refuse = refuse
         self._parser: httptools.HttpRequestParser | None = None
+        self._asked: Headers | None = None  # of a request that is read again
         self._whole = b""  # what was fed in one piece, if a message began with it
         self._fed = 0
         self._in_head = False
@@ -97,18 +101,20 @@ class Reader:
         self._parse(data)
 
     def _parse(self, data: bytes) -> None:
-        if self._parser is None:
-            self._parser = httptools.HttpRequestParser(self)
         self._fed += len(data)
+        pieces: list[bytes | memoryview] = [data]
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # A server may ignore an upgrade (RFC 9110 §7.8): the connection goes on in HTTP/1.1.
-            self._parser = None
-            self._whole = b""
-            rest = data[upgrade.args[0] :]
-            if rest and not self.deaf:
-                self._parse(rest)
+            while pieces:
+                piece = pieces.pop()
+                if self._parser is None:
+                    self._parser = httptools.HttpRequestParser(self)
+                try:
+                    self._parser.feed_data(piece)
+                except httptools.HttpParserUpgrade as upgrade:
+                    self._whole = b""
+                    if not self.deaf:
+                        pieces += [memoryview(piece)[upgrade.args[0] :], self._without_upgrade()]
+                        self._parser = None
         except httptools.HttpParserCallbackError as error:
             logger.error("the gateway failed on a request", exc_info=error)
             self._stop(500, f"the gateway failed on this request: {error.__context__!r}")
@@ -117,6 +123,18 @@ class Reader:
         if self._fed > self._limits.header_bytes and self.in_message:
             what = "head" if self._in_head else "trailers or chunk extensions"
             self._stop(431, f"the request's {what} exceed {self._limits.header_bytes} bytes")
+
+    def _without_upgrade(self) -> bytes:
+        """The head just read as if it asked for no upgrade, which a server may ignore (RFC 9110 §7.8).
+
+        The parser takes what follows such a head for another protocol, so it has to be shown a head that asks
+        for none before it reads the body.
+        """
+        assert self._parser is not None
+        self._asked = tuple(self._headers)
+        first = f"{self._parser.get_method().decode('ascii')} / HTTP/{self._parser.get_http_version()}"
+        kept = [f"{name}: {value}" for name, value in self._asked if name.lower() != "upgrade"]
+        return "\r\n".join([first, *kept, "", ""]).encode("latin-1")
 
     def _stop(self, status: int, sentence: str) -> None:
         if not self.deaf:
@@ -127,13 +145,16 @@ class Reader:
 
     def on_message_begin(self) -> None:
         self.in_message = self._in_head = True
-        self._expecting = False
-        self._target = b""
         self._headers: list[tuple[str, str]] = []
         self._body: bytes | bytearray = b""
+        if self._asked is not None:
+            return
+        self._expecting = False
+        self._target = b""
 
     def on_url(self, url: bytes) -> None:
-        self._target += url
+        if self._asked is None:
+            self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # later ones are trailers; RFC 9110 §6.5.1 lets a recipient ignore them
@@ -142,6 +163,8 @@ class Reader:
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if self._asked is not None:
+            return
         assert self._parser is not None
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
@@ -184,17 +207,16 @@ class Reader:
             return
         assert self._parser is not None
         method = self._parser.get_method().decode("ascii")
+        if self._parser.should_upgrade() and method != "CONNECT":
+            return  # it is read again, with its body
+        headers, self._asked = self._asked or tuple(self._headers), None
         keep_alive = self._parser.should_keep_alive() and method != "CONNECT"
         self.deaf = not keep_alive  # whatever follows on this connection is not ours to read
         body = bytes(self._body)
-        head = Head(
-            method,
-            self._target.decode("latin-1"),
-            tuple(self._headers),
-            self._parser.get_http_version(),
-            keep_alive,
-            len(body),
-        )
+        target = self._target.decode("latin-1")
+        if target[:1] != "/":
+            target, headers = _origin_form(target, headers)
+        head = Head(method, target, headers, self._parser.get_http_version(), keep_alive, len(body))
         if whole and keep_alive and not self._expecting:
             self._remember(head, whole)
         self._arrived(head, body)
@@ -209,3 +231,16 @@ class Reader:
             if len(self._known) >= MOST_KNOWN_HEADS:
                 self._known.clear()
             self._known[whole[:end]] = head
+
+
+def _origin_form(target: str, headers: Headers) -> tuple[str, Headers]:
+    """Target and headers of a request in absolute form as those of the same one in origin form.
+
+    A server must accept both, and the target's host replaces the one in the header (RFC 9112 §3.2.2).
+    """
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        return target, headers
+    host, rest = absolute.groups()
+    told = tuple((name, host if name.lower() == "host" else value) for name, value in headers)
+    return rest if rest.startswith("/") else f"/{rest}", told

@@ -11,7 +11,7 @@ from onpaper.exchange import Headers
 from onpaper.mock import Trouble
 from onpaper.wire import sse
 from onpaper.wire.template import fill
-from onpaper.wire.voice import Voice, compact
+from onpaper.wire.voice import Voice, compact, utf8
 
 UNQUOTED: dict[str, Any] = {
     "param": "messages",
@@ -58,7 +58,7 @@ def answer(voice: Voice, trouble: Trouble, quoted: Mapping[str, Any]) -> tuple[i
         headers["retry-after"] = values["retry_after_date" if trouble.retry_after_date else "retry_after"]
     status = trouble.status or situation.get("status", 500)
     kinds = (("content-type", kind),) if kind else ()
-    return status, (*kinds, *headers.items()), raw.encode("utf-8", "surrogatepass")
+    return status, (*kinds, *headers.items()), utf8(raw)
 
 
 def _values(
@@ -93,11 +93,11 @@ def event(voice: Voice, trouble: Trouble, framing: sse.Framing) -> list[bytes]:
         body = chunk | body if isinstance(body, dict) else chunk
     data = body if isinstance(body, str) else compact(body)
     if contract.protocol == "ndjson":
-        return [data.encode() + b"\n"]
+        return [utf8(data) + b"\n"]
     field = contract.get("stream.error.field")
     if field:
         end = sse.NEWLINES[framing.newline]
-        out = [f"{field}: {data}".encode() + end + end]
+        out = [utf8(f"{field}: {data}") + end + end]
     else:
         out = [sse.encode(sse.Event(contract.get("stream.error.event", "message"), data), framing)]
     if contract.get("stream.error.sentinel") and contract.get("stream.sentinel"):

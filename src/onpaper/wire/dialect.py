@@ -16,7 +16,7 @@ from onpaper.mock import Injection, Say, Trouble
 from onpaper.script import Script, Transfer, Write
 from onpaper.wire import chunks, complaint, message, sse
 from onpaper.wire.template import fill
-from onpaper.wire.voice import Asked, Voice, compact
+from onpaper.wire.voice import Asked, Voice, compact, utf8
 
 __all__ = ["Asked", "Speaker", "compact", "event_line"]
 
@@ -78,7 +78,7 @@ class Speaker(Voice):
             return self.stream_script(say)
         if say.error is not None:
             return self.script(replace(say, error=replace(say.error, pieces=None)))
-        body = compact(self.body(say)).encode("utf-8", "surrogatepass")
+        body = utf8(compact(self.body(say)))
         preface = self.contract.get("reply.preface", "").encode()
         writes = (Write(preface + body, after=say.first_after),)
         kind = self.contract.get("reply.content_type", "application/json")
@@ -131,7 +131,7 @@ class Speaker(Voice):
 
 def event_line(event: sse.Event) -> bytes:
     """An event's data as one NDJSON line."""
-    return event.data.encode("utf-8", "surrogatepass") + b"\n"
+    return utf8(event.data) + b"\n"
 
 
 def _injected(injection: Injection) -> sse.Event | bytes:

@@ -192,7 +192,8 @@ def encode(event: Event, framing: Framing = Framing()) -> bytes:
     parts = _split_json(event.data) if framing.multiline else event.data.split("\n")
     # a value that begins with a space needs the optional one, or it would lose its own
     lines += [f"data{colon if not part.startswith(' ') else ': '}{part}" for part in parts]
-    return newline.join(line.encode("utf-8", "surrogatepass") for line in lines) + newline * (
+    # half a surrogate pair has no UTF-8: it goes out as the escape that JSON has for it
+    return newline.join(line.encode("utf-8", "backslashreplace") for line in lines) + newline * (
         1 + framing.blank
     )
 

@@ -37,9 +37,17 @@ class Asked:
     now: int = 1_763_640_000
 
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def compact(value: Any) -> str:
-    """JSON as most servers write it: no spaces, text as it is."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """JSON as most servers write it: no spaces, text as it is. Raises ValueError for NaN, which is not JSON."""
+    return _COMPACT.encode(value)
+
+
+def utf8(text: str) -> bytes:
+    """Text in UTF-8; half a surrogate pair, which has no UTF-8, as the escape that JSON has for it."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 class Voice:

@@ -1,0 +1,56 @@
+"""Which call of a provider a method and a path are: what the gateway serves, and what a client should ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+_PLACEHOLDER = re.compile(r"\{\w+\}")
+_SEGMENT = r"(?!v\d+/)[^/]+"
+"""What a placeholder stands for: one segment, but no version, or `/v1/v1` would be a path of `/{provider}/v1`."""
+
+
+class Call(NamedTuple):
+    """What is asked for; `model` is the one model whose entry of the list is wanted, None for the whole list."""
+
+    kind: Literal["chat", "models"]
+    model: str | None = None
+
+
+class Paths:
+    """The paths of a provider, from its contract's data.
+
+    Chat completions are served at the root and below `/v1` as well, whatever the provider's own prefixes: so that a
+    client which is given the gateway's address reaches every provider.
+    """
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        endpoint, models = data.get("endpoint", {}), data.get("models", {})
+        prefixes = [endpoint.get("prefix", ""), *endpoint.get("also", ())]
+        if endpoint.get("protocol", "sse") == "sse":
+            prefixes += ["", "/v1"]
+        before = "|".join(map(_pattern, prefixes))
+        chat, listing = endpoint.get("chat", "/chat/completions"), endpoint.get("models", "/models")
+        self._chat = re.compile(f"(?:{before}){re.escape(chat)}")
+        self._models = re.compile(f"(?:{before}){re.escape(listing)}(?:/(.+))?")
+        self._lists = models.get("list") is not None
+        self._also = frozenset(models.get("also", ()))
+
+    def call(self, method: str, path: str) -> Call | None:
+        """The call that this is, or None when the provider does not serve it."""
+        if self._chat.fullmatch(path):  # first: it may lie below the path of the models
+            return Call("chat") if method == "POST" else None
+        if method in ("GET", "HEAD") and self._lists:
+            found = self._models.fullmatch(path)
+            if found or path in self._also:
+                return Call("models", found and found[1])
+        return None
+
+    def serves(self, path: str) -> bool:
+        """Whether the provider serves a path with any method."""
+        return any(self.call(method, path) for method in ("GET", "POST"))
+
+
+def _pattern(prefix: str) -> str:
+    return _SEGMENT.join(map(re.escape, _PLACEHOLDER.split(prefix)))
