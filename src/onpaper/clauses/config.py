@@ -27,7 +27,7 @@ async def base_url(stage: Stage, case: Case) -> None:
     if not run.chats:
         run.must_not_raise()
     path = run.chats[0].request.path if run.chats else "nothing"
-    if path != stage.contract.chat_path and not (stage.contract.protocol == "sse" and path == "/v1" + stage.contract.get("endpoint.chat", "/chat/completions")):
+    if stage.contract.paths.call("POST", path) is None:
         raise Broken(f"base_url ending in {case.value!r} led to {path}; the provider serves {stage.contract.chat_path}")
     run.must_not_raise()
 

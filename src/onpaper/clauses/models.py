@@ -7,7 +7,6 @@ import inspect
 import json
 from typing import Any
 
-from onpaper.answer import Provider
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.driving.acts import MESSAGES, listing, opened
 from onpaper.driving.play import Play, answer_of
@@ -51,7 +50,7 @@ async def ids(stage: Stage, case: Case) -> None:
     for listed in (list(LISTED), list(LISTED)[::-1]):  # a second backend asks for itself
         run = await _list(stage, _listing(stage, [_entry(stage, name) for name in listed]))
         asked = run.exchanges[0].request if run.exchanges else None
-        if asked is not None and Provider(stage.contract).kind_of(asked) != "models":
+        if asked is not None and stage.contract.paths.call(asked.method, asked.path) != ("models", None):
             raise Broken(f"list_models() asked {asked.method} {asked.target}; the provider lists its models at {stage.contract.models_path}")
         if _ids(run) != listed:
             raise Broken(f"list_models() gave {run.value!r}; the provider listed {listed!r}")
