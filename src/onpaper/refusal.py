@@ -6,6 +6,7 @@ No I/O and no bytes: `onpaper.wire.complaint` puts a refusal into the provider's
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Mapping
@@ -44,7 +45,7 @@ def refusal(contract: Contract, body: Any, policy: str = "") -> Refusal | None:
         if violation.situation == "unknown_parameter":
             if _unknown(contract, violation, policy) != "refuse":
                 continue
-        elif _tolerates(contract, violation):
+        elif _tolerates(contract, violation) or _takes_null(contract, violation, body):
             continue
         return Refusal(_situation(contract, violation), quotes(contract, violation, body))
     return None
@@ -74,6 +75,24 @@ def _tolerates(contract: Contract, violation: Violation) -> bool:
     if violation.situation in ("above_maximum", "below_minimum"):
         return policy in ("clamp", "ignore")
     return policy == "ignore" and violation.situation not in ("missing_parameter", "unsupported_parameter")
+
+
+def _takes_null(contract: Contract, violation: Violation, body: Any) -> bool:
+    """Whether a value is a null that counts as if its key were left out: a key that is needed has no such null."""
+    if violation.value is not None or violation.situation not in ("invalid_type", "invalid_value"):
+        return False
+    if contract.get("body.nulls", "accept") != "accept" or violation.param in contract.get("body.not_null", ()):
+        return False
+    *above, key = [step.replace("~1", "/").replace("~0", "~") for step in violation.pointer.split("/")[1:]]
+    rest = holder = copy.deepcopy(body)
+    for step in above:
+        holder = holder[int(step) if isinstance(holder, list) else step]
+    if not isinstance(holder, dict) or key not in holder:
+        return False
+    del holder[key]
+    return all(
+        one.situation != "missing_parameter" or one.param != violation.param for one in contract.violations(rest)
+    )
 
 
 def _situation(contract: Contract, violation: Violation) -> str:

@@ -150,3 +150,33 @@ def test_a_chunk_can_repeat_the_text_so_far(contract):
     body = ask(echoing, stream=True).body.decode()
     chunks = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: {")]
     assert [chunk["choices"][0]["all"] for chunk in chunks[:-1]] == ["", "a ", "a b ", "a b c"]
+
+
+NAMED = [{"role": "user", "content": "hi", "name": None}]
+
+
+@pytest.mark.parametrize("more", [{"temperature": None}, {"reasoning_effort": None}, {"messages": NAMED}])
+def test_a_null_counts_as_left_out_where_the_contract_says_so(contract, more):
+    assert ask(contract('[body]\nnulls = "accept"\n'), **more).status == 200
+    assert ask(contract('[body]\nnulls = "refuse"\n', "strict"), **more).status == 400
+
+
+@pytest.mark.parametrize("more", [{"messages": None}, {"messages": [{"role": "user", "content": None}]}, {"stop": [None]}])
+def test_a_null_is_refused_where_something_is_needed(contract, more):
+    assert ask(contract('[body]\nnulls = "accept"\n'), **more).status == 400
+
+
+def test_a_null_is_refused_under_the_keys_that_the_contract_names(contract):
+    picky = contract('[body]\nnot_null = ["max_tokens"]\n')
+    assert ask(picky, max_tokens=None).status == 400
+    assert ask(picky, top_p=None).status == 200
+
+
+@pytest.mark.parametrize("name", ["openai", "together", "hf-router", "vllm", "llamacpp", "groq", "mistral", "gemini-compat"])
+def test_a_null_for_an_optional_key_is_no_reason_to_refuse(name):
+    contract = Contract.load(name)
+    assert ask(contract, temperature=None).status == 200
+
+
+def test_a_null_is_a_violation_all_the_same():
+    assert Contract.load("openai").violations({**HELLO, "temperature": None})
