@@ -20,6 +20,7 @@ class Violation:
     param: str
     value: Any = None
     limit: Any = None
+    code: Any = None
 
 
 def expanded(value: Any) -> Any:

@@ -72,6 +72,8 @@ def _is_nested(violation: Violation) -> bool:
 def _tolerates(contract: Contract, violation: Violation) -> bool:
     """Whether a value outside its range or type is taken all the same: `clamp` means its range only."""
     policy = contract.get("body.values", "refuse")
+    if violation.situation == "empty_array" and violation.param != "messages":
+        return policy == "ignore" or contract.get("body.empty_arrays") == "accept"
     if violation.situation in ("above_maximum", "below_minimum"):
         return policy in ("clamp", "ignore")
     return policy == "ignore" and violation.situation not in ("missing_parameter", "unsupported_parameter")
@@ -102,8 +104,8 @@ def _situation(contract: Contract, violation: Violation) -> str:
         finer = "missing_model"
     elif finer == "unknown_parameter" and _is_nested(violation):
         finer = "unknown_nested"
-    elif finer == "invalid_value" and violation.value == []:
-        finer = "empty_array"
+    elif finer == "empty_array" and violation.param == "messages":
+        finer = "empty_messages"
     for situation in (finer, violation.situation):
         if contract.get(f"errors.{situation}"):
             return situation
@@ -132,6 +134,7 @@ def quotes(contract: Contract, violation: Violation, body: Any) -> dict[str, Any
         "members": len(body) if isinstance(body, dict) else 0,
         "reason": violation.message,
         "limit": violation.limit,
+        "rule_code": violation.code,
         "hint": _hint(name, contract),
         "column": len(json.dumps(body, ensure_ascii=False)),
     }

@@ -180,3 +180,62 @@ def test_a_null_for_an_optional_key_is_no_reason_to_refuse(name):
 
 def test_a_null_is_a_violation_all_the_same():
     assert Contract.load("openai").violations({**HELLO, "temperature": None})
+
+
+def test_an_empty_list_is_taken_where_the_contract_says_so(contract):
+    assert ask(contract('[body]\nempty_arrays = "accept"\n'), tools=[]).status == 200
+    assert ask(contract('[body]\nempty_arrays = "refuse"\n', "strict"), tools=[]).status == 400
+
+
+def test_no_provider_takes_an_empty_list_of_messages_for_a_list_of_tools(contract):
+    worded = contract('[errors]\nempty_messages = { status = 422, message = "say something" }\n')
+    assert ask(worded, messages=[]).status == 422
+    assert ask(worded, tools=[]).status == 400
+
+
+@pytest.mark.parametrize("name", ["hf-router", "together", "nebius", "novita", "ollama-v1", "vllm"])
+def test_no_tools_in_a_list_are_no_reason_to_refuse(name):
+    assert ask(Contract.load(name), tools=[]).status == 200
+
+
+def test_rules_are_inherited_only_by_a_contract_that_says_so(contract):
+    assert not contract("", "plain").rules
+    assert contract("[body]\nrules = true\n", "alike").rules == Contract.load("openai").rules
+
+
+def test_a_rule_about_a_key_that_the_provider_ignores_is_none(contract):
+    assert ask(contract("[body]\nrules = true\n"), parallel_tool_calls=True).status == 400
+    deaf = contract('[body]\nrules = true\nignored = ["parallel_tool_calls"]\n', "deaf")
+    assert ask(deaf, parallel_tool_calls=True).status == 200
+
+
+def test_a_rule_about_a_key_that_the_provider_does_not_know_is_none(contract):
+    unknowing = contract('[body]\nrules = true\nunknown = "ignore"\nwithout = ["parallel_tool_calls"]\n')
+    assert ask(unknowing, parallel_tool_calls=True).status == 200
+
+
+def test_a_rule_that_excludes_a_key_that_the_provider_ignores_is_none(contract):
+    deaf = contract('[body]\nrules = true\nignored = ["max_completion_tokens"]\n')
+    assert ask(deaf, max_tokens=5, max_completion_tokens=5).status == 200
+
+
+def test_a_refusal_may_quote_the_code_of_its_rule():
+    script = ask(Contract.load("openai"), max_tokens=5, max_completion_tokens=5)
+    assert json.loads(script.body)["error"]["code"] == "invalid_parameter_combination"
+
+
+LENIENT = ["ollama-v1", "deepseek", "ai21", "cohere-compat", "together", "zai", "perplexity", "tgi", "groq"]
+
+
+@pytest.mark.parametrize("name", LENIENT)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"stream_options": {"include_usage": True}},
+        {"max_tokens": 5, "max_completion_tokens": 5},
+        {"parallel_tool_calls": True},
+    ],
+    ids=["options", "limits", "parallel"],
+)
+def test_a_provider_does_not_refuse_what_only_the_first_one_does(name, more):
+    assert ask(Contract.load(name), **more).status == 200

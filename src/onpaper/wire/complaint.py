@@ -28,6 +28,7 @@ UNQUOTED: dict[str, Any] = {
     "members": 1,
     "reason": "it is not valid",
     "limit": 1,
+    "rule_code": None,
     "hint": "",
     "column": 2,
     "key": "sk-********",
