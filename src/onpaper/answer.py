@@ -17,7 +17,7 @@ from typing import Any
 from onpaper.contract import Contract
 from onpaper.exchange import Request, header_values
 from onpaper.mock import Mock, Say, Trouble
-from onpaper.refusal import Refusal, refusal
+from onpaper.refusal import Refusal, refusal, unparsed
 from onpaper.script import Script, Write
 from onpaper.shape import shape
 from onpaper.upstream import Upstream
@@ -230,7 +230,7 @@ class Provider:
         speaker = Speaker(self.contract, asked(body, number, self.contract))
         if self.strict:
             if body is None:
-                return self._refuse(speaker, "malformed_json")
+                return self._refuse(speaker, unparsed(self.contract, request.body))
             refused = self._check_body(speaker, request, body)
             if refused is not None:
                 return refused

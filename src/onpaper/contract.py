@@ -25,7 +25,10 @@ SECTIONS = frozenset(
 RELAYED = ("reply", "stream")
 """What a gateway that relays another contract passes on as it is."""
 NOT_INHERITED = frozenset({"sources", "known-failures", "variants", "aliases"})
-OWN = frozenset({"headers", "models.resolved", "body.rules"})
+OWN = frozenset(
+    {"headers", "models.resolved", "body.rules", "body.instead", "errors.types", "errors.allowed"}
+    | {"errors.missing_model", "errors.unlisted_value"}
+)
 """Facts of one provider alone: its variants have them too, a contract that extends it has not, unless it says `true`."""
 WHOLE = ("summary", "endpoint", "body", "reply", "stream", "errors")
 """What a contract that extends no other must have."""
@@ -172,7 +175,7 @@ class Contract:
 
         A key that the provider silently ignores is a violation too: what was meant by it is lost.
         """
-        found = [one for error in self._validator.iter_errors(body) for one in violations_of(error, body)]
+        found = [one for error in self._validator.iter_errors(body) for one in violations_of(error, body, self.schema)]
         known = [
             replace(one, situation="unsupported_parameter")
             if one.situation == "unknown_parameter" and one.param in self.unsupported
@@ -301,7 +304,7 @@ def _merge(base: Mapping[str, Any], own: Mapping[str, Any], prefix: str) -> dict
         if value is False and isinstance(old, (Mapping, list, str)):
             del merged[key]
         elif value is True and path in OWN:
-            merged[key] = old or []
+            pass
         elif path in SECTIONS and isinstance(old, Mapping) and isinstance(value, Mapping):
             merged[key] = _merge(old, value, f"{path}.")
         else:
@@ -311,7 +314,8 @@ def _merge(base: Mapping[str, Any], own: Mapping[str, Any], prefix: str) -> dict
 
 def _kept(own: Mapping[str, Any]) -> frozenset[str]:
     """The facts of its base that a contract says it has as well."""
-    return frozenset({"body.rules"}) if own.get("body", {}).get("rules") is True else frozenset()
+    said = ((fact, *fact.split(".")) for fact in OWN if "." in fact)
+    return frozenset(fact for fact, section, key in said if own.get(section, {}).get(key) is True)
 
 
 def _replaced(own: Mapping[str, Any]) -> frozenset[str]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from onpaper import validators
 from onpaper.body import Violation
 from onpaper.contract import Contract
 
@@ -83,7 +84,8 @@ def _takes_null(contract: Contract, violation: Violation, body: Any) -> bool:
     """Whether a value is a null that counts as if its key were left out: a key that is needed has no such null."""
     if violation.value is not None or violation.situation not in ("invalid_type", "invalid_value"):
         return False
-    if contract.get("body.nulls", "accept") != "accept" or violation.param in contract.get("body.not_null", ()):
+    where = re.sub(r"\[\d+\]", "[]", violation.param)
+    if contract.get("body.nulls", "accept") != "accept" or where in contract.get("body.not_null", ()):
         return False
     *above, key = [step.replace("~1", "/").replace("~0", "~") for step in violation.pointer.split("/")[1:]]
     rest = holder = copy.deepcopy(body)
@@ -106,6 +108,10 @@ def _situation(contract: Contract, violation: Violation) -> str:
         finer = "unknown_nested"
     elif finer == "empty_array" and violation.param == "messages":
         finer = "empty_messages"
+    elif violation.keyword in ("enum", "const"):
+        finer = "unlisted_value"
+    elif violation.pointer == "/" and violation.keyword == "type":
+        finer = "not_an_object"
     for situation in (finer, violation.situation):
         if contract.get(f"errors.{situation}"):
             return situation
@@ -117,23 +123,41 @@ def quotes(contract: Contract, violation: Violation, body: Any) -> dict[str, Any
     contract."""
     where = _parts(violation.param)
     name = str(where[-1]) if where else ""
+    steps = [str(step) for step in where]
+    kind, words = validators.pydantic(violation)
     return {
         "param": violation.param,
         "name": name,
         "inside": ".".join(str(part) for part in where[:-1]) or None,
         "at_inside": f" at '{_dotted(where[:-1])}'" if where[:-1] else "",
         "loc": ["body", *where],
+        "dotted": ".".join(steps),
+        "place": ".".join(["body", *steps]),
+        "arrows": " -> ".join(["body", *steps]),
         "role": _role(where, body),
+        "title": name[:1].upper() + name[1:],
         "camel": re.sub(r"_(\w)", lambda found: found[1].upper(), name),
         "value": violation.value
         if isinstance(violation.value, str)
         else json.dumps(violation.value, ensure_ascii=False),
+        "number": f"{violation.value:g}" if isinstance(violation.value, float) else str(violation.value),
+        "brief": _brief(violation.value),
         "json_value": violation.value,
         "json_type": TYPES.get(type(violation.value), "object"),
         "json_body": body,
         "members": len(body) if isinstance(body, dict) else 0,
-        "reason": violation.message,
+        "reason": validators.plain(violation),
+        "expected": validators.expected(violation, contract.get("errors.types", {})),
+        "got": validators.got(violation),
+        "allowed": validators.allowed(violation, contract.get("errors.allowed", {})),
+        "pydantic_kind": kind,
+        "pydantic": words,
+        "serde": validators.serde(violation),
+        "nlohmann": validators.nlohmann(violation),
         "limit": violation.limit,
+        "range": _range(violation.schema.get("minimum"), violation.schema.get("maximum")),
+        "minimum": violation.schema.get("minimum"),
+        "maximum": violation.schema.get("maximum"),
         "rule_code": violation.code,
         "hint": _hint(name, contract),
         "column": len(json.dumps(body, ensure_ascii=False)),
@@ -147,6 +171,24 @@ def _parts(param: str) -> list[str | int]:
 
 def _dotted(parts: list[str | int]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+
+
+def _range(low: Any, high: Any) -> str:
+    if low is not None and high is not None:
+        return f"between {low} and {high}"
+    return f"at least {low}" if low is not None else f"at most {high}"
+
+
+def _brief(value: Any) -> str:
+    """A value as text, a list or an object by its length."""
+    if isinstance(value, (list, dict)):
+        return f"<{type(value).__name__} of {len(value)} items>"
+    return str(value)
+
+
+def unparsed(contract: Contract, body: bytes) -> str:
+    """The situation of a body that is not JSON."""
+    return "empty_body" if not body.strip() and contract.get("errors.empty_body") else "malformed_json"
 
 
 def _role(where: list[str | int], body: Any) -> str:
