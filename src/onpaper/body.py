@@ -6,6 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+SITUATIONS = {
+    "type": "invalid_type",
+    "maximum": "above_maximum",
+    "exclusiveMaximum": "above_maximum",
+    "minimum": "below_minimum",
+    "exclusiveMinimum": "below_minimum",
+    "minItems": "empty_array",
+}
+"""The situation of a broken keyword; `invalid_value` for any other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -91,9 +101,7 @@ def violations_of(error: Any, body: Any, schema: Any) -> list[Violation]:
     if kind.name == "required":
         missing = f"{dotted}.{kind.property}".lstrip(".")
         return [Violation("missing_parameter", pointer or "/", f"{missing!r} is missing", missing)]
-    situation = {"type": "invalid_type", "maximum": "above_maximum", "minimum": "below_minimum", "minItems": "empty_array"}.get(
-        kind.name, "invalid_value"
-    )
+    situation = SITUATIONS.get(kind.name, "invalid_value")
     asked = schema
     for step in list(error.schema_path)[:-1]:
         asked = asked[step]

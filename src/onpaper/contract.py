@@ -6,6 +6,7 @@ error situations and lists are replaced whole; `false` removes what was inherite
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -191,13 +192,23 @@ class Contract:
             key = rule["key"]
             if body.get(key) is None:
                 continue
-            needs, excludes = rule.get("needs"), rule.get("excludes")
+            needs, excludes, when = rule.get("needs"), rule.get("excludes"), rule.get("when")
+            if when is not None and self._condition(json.dumps(when)).is_valid(body):
+                said = rule.get("message") or f"'{key}' is refused here"
+                yield Violation("broken_rule", f"/{key}", said, key, body[key], code=rule.get("code"))
             if needs and not body.get(needs):
                 said = rule.get("message") or f"'{key}' needs '{needs}'"
                 yield Violation("broken_rule", f"/{key}", said, key, body[key], code=rule.get("code"))
             if excludes and body.get(excludes) is not None:
                 said = rule.get("message") or f"'{key}' cannot be sent beside '{excludes}'"
                 yield Violation("broken_rule", f"/{key}", said, key, body[key], code=rule.get("code"))
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def _condition(schema: str) -> Any:
+        import jsonschema_rs
+
+        return jsonschema_rs.validator_for(json.loads(schema))
 
     def source_of(self, dotted: str) -> tuple[str, Mapping[str, Any] | None]:
         """`(file name, source)` of a fact: whoever says it, with the longest path in its `sources` that covers it."""

@@ -7,6 +7,7 @@ No I/O and no bytes: `onpaper.wire.complaint` puts a refusal into the provider's
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -49,7 +50,15 @@ def refusal(contract: Contract, body: Any, policy: str = "") -> Refusal | None:
         elif _tolerates(contract, violation) or _takes_null(contract, violation, body):
             continue
         return Refusal(_situation(contract, violation), quotes(contract, violation, body))
+    if contract.get("body.turns") == "alternate" and not _alternates(body):
+        return Refusal("broken_turns")
     return None
+
+
+def _alternates(body: Any) -> bool:
+    """Whether after the system's messages the model speaks every other time."""
+    turns = [message["role"] == "assistant" for message in body["messages"] if message["role"] != "system"]
+    return all(one != other for one, other in itertools.pairwise(turns))
 
 
 def _order(violation: Violation) -> tuple[int, str]:
@@ -155,11 +164,13 @@ def quotes(contract: Contract, violation: Violation, body: Any) -> dict[str, Any
         "serde": validators.serde(violation),
         "nlohmann": validators.nlohmann(violation),
         "limit": violation.limit,
-        "range": _range(violation.schema.get("minimum"), violation.schema.get("maximum")),
+        "range": _range(violation.schema),
         "minimum": violation.schema.get("minimum"),
         "maximum": violation.schema.get("maximum"),
         "rule_code": violation.code,
         "hint": _hint(name, contract),
+        "instead": _instead(name, contract),
+        "item": re.sub(r"(\[\d+\]).*", r"\1", violation.param),
         "column": len(json.dumps(body, ensure_ascii=False)),
     }
 
@@ -173,10 +184,14 @@ def _dotted(parts: list[str | int]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
 
 
-def _range(low: Any, high: Any) -> str:
+def _range(schema: Mapping[str, Any]) -> str:
+    """The bounds of a number in words."""
+    low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
         return f"between {low} and {high}"
-    return f"at least {low}" if low is not None else f"at most {high}"
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    bounds = (("at least", low), ("at most", high), (">", above), ("<", below))
+    return " and ".join(f"{word} {bound}" for word, bound in bounds if bound is not None)
 
 
 def _brief(value: Any) -> str:
@@ -202,6 +217,12 @@ def _hint(name: str, contract: Contract) -> str:
     """The accepted key that is nearest, if one or two edits lead to it."""
     near = sorted((_distance(name, key), key) for key in contract.keys)
     return f", did you mean '{near[0][1]}'?" if near and near[0][0] <= 2 else ""
+
+
+def _instead(name: str, contract: Contract) -> str:
+    """The key that the provider takes in place of one that it refuses."""
+    other = contract.get("body.instead", {}).get(name)
+    return f" Use '{other}' instead." if other else ""
 
 
 def _distance(left: str, right: str) -> int:

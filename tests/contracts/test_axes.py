@@ -239,3 +239,32 @@ LENIENT = ["ollama-v1", "deepseek", "ai21", "cohere-compat", "together", "zai", 
 )
 def test_a_provider_does_not_refuse_what_only_the_first_one_does(name, more):
     assert ask(Contract.load(name), **more).status == 200
+
+
+RULE = """
+[[body.rules]]
+key = "seed"
+when = { required = ["model"], properties = { model = { pattern = "^a-" } } }
+message = "no seed for this model"
+"""
+
+
+def test_a_rule_may_hold_for_some_bodies_only(contract):
+    rule = contract(RULE)
+    assert json.loads(ask(rule, seed=1).body)["error"]["message"] == "no seed for this model"
+    assert ask(rule, seed=1, model="b-model").status == 200
+    assert ask(rule).status == 200
+
+
+TURNS = '[body]\nturns = "alternate"\n[errors]\nbroken_turns = { status = 400, message = "take turns" }\n'
+
+
+@pytest.mark.parametrize(("roles", "status"), [("user user", 400), ("system user assistant user", 200), ("system system user", 200)])
+def test_user_and_assistant_take_turns_where_the_contract_says_so(contract, roles, status):
+    messages = [{"role": role, "content": "hi"} for role in roles.split()]
+    assert ask(contract(TURNS), messages=messages).status == status
+
+
+def test_a_refusal_may_name_the_key_to_send_instead(contract):
+    renamed = contract('[body]\nunsupported = ["seed"]\ninstead = { seed = "random_seed" }\n')
+    assert "Use 'random_seed' instead." in json.loads(ask(renamed, seed=1).body)["error"]["message"]

@@ -209,7 +209,7 @@ def test_openrouter_says_that_the_header_is_missing() -> None:
 
 def test_a_reasoning_model_names_the_parameter_that_it_does_not_take() -> None:
     said = error(
-        "Unsupported parameter: 'max_tokens' is not supported with this model.",
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
         param="max_tokens",
         code="unsupported_parameter",
     )

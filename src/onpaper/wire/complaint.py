@@ -46,6 +46,8 @@ UNQUOTED: dict[str, Any] = {
     "maximum": 1,
     "rule_code": None,
     "hint": "",
+    "instead": "",
+    "item": "messages",
     "column": 2,
     "key": "sk-********",
     "key_end": "****",
