@@ -199,6 +199,7 @@ REFUSED = [
     ("anthropic-compat", {"stop": [" "]}, 400),
     ("anthropic-compat", {"stop": "\n\n"}, 400),
     ("vllm", {"messages": [{"role": "user", "content": None}]}, 400),
+    ("vllm", {"ignore_eos": None}, 400),
 ]
 
 
