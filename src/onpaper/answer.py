@@ -17,7 +17,7 @@ from typing import Any
 from onpaper.contract import Contract
 from onpaper.exchange import Request, header_values
 from onpaper.mock import Mock, Say, Trouble
-from onpaper.refusal import Refusal, column, refusal
+from onpaper.refusal import Refusal, column, refusal, unparsed
 from onpaper.script import Script, Write
 from onpaper.shape import shape
 from onpaper.upstream import Upstream
@@ -203,7 +203,7 @@ class Provider:
                 sent = request.body.decode("utf-8", "replace")
                 return self._refuse(speaker, "wrong_content_type", json_body=sent)
             if body is None:
-                return self._refuse(speaker, "malformed_json", column=column(request.body))
+                return self._refuse(speaker, unparsed(self.contract, request.body), column=column(request.body))
             refused = self._check_body(speaker, request, body)
             if refused is not None:
                 return refused

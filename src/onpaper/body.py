@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+SITUATIONS = {
+    "type": "invalid_type",
+    "maximum": "above_maximum",
+    "exclusiveMaximum": "above_maximum",
+    "minimum": "below_minimum",
+    "exclusiveMinimum": "below_minimum",
+    "minItems": "empty_array",
+}
+"""The situation of a broken keyword; `invalid_value` for any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +23,7 @@ class Violation:
 
     `situation` names the contract's error for it, `pointer` is the JSON pointer (RFC 6901) of what is wrong (`/` is
     the body itself), `message` says it in words; `param`, `value` and `limit` are what an error message may quote.
+    `schema` is what the contract asks of the value and `keyword` what of it is broken; a rule's violation has neither.
     """
 
     situation: str
@@ -20,6 +32,9 @@ class Violation:
     param: str
     value: Any = None
     limit: Any = None
+    code: Any = None
+    keyword: str = field(default="", repr=False, compare=False)
+    schema: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 def expanded(value: Any) -> Any:
@@ -62,8 +77,8 @@ def _step(name: str) -> str:
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
-def violations_of(error: Any, body: Any) -> list[Violation]:
-    """What an error of the validator means in the words of a contract."""
+def violations_of(error: Any, body: Any, schema: Any) -> list[Violation]:
+    """What an error of the validator of a schema means in the words of a contract."""
     parts = [str(part) for part in error.instance_path]
     kind = error.kind
     value: Any = body
@@ -86,7 +101,13 @@ def violations_of(error: Any, body: Any) -> list[Violation]:
     if kind.name == "required":
         missing = f"{dotted}.{kind.property}".lstrip(".")
         return [Violation("missing_parameter", pointer or "/", f"{missing!r} is missing", missing)]
-    situation = {"type": "invalid_type", "maximum": "above_maximum", "minimum": "below_minimum", "minItems": "empty_array"}.get(
-        kind.name, "invalid_value"
-    )
-    return [Violation(situation, pointer or "/", error.message, dotted, value, getattr(kind, "limit", None))]
+    situation = SITUATIONS.get(kind.name, "invalid_value")
+    asked = schema
+    for step in list(error.schema_path)[:-1]:
+        asked = asked[step]
+    limit = getattr(kind, "limit", None)
+    return [
+        Violation(
+            situation, pointer or "/", error.message, dotted, value, limit, keyword=list(error.schema_path)[-1], schema=asked
+        )
+    ]

@@ -6,6 +6,7 @@ error situations and lists are replaced whole; `false` removes what was inherite
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -26,8 +27,11 @@ SECTIONS = frozenset(
 RELAYED = ("reply", "stream")
 """What a gateway that relays another contract passes on as it is."""
 NOT_INHERITED = frozenset({"sources", "known-failures", "variants", "aliases"})
-OWN = frozenset({"headers", "models.resolved"})
-"""Facts of one provider alone: its variants have them too, a contract that extends it has not."""
+OWN = frozenset(
+    {"headers", "models.resolved", "body.rules", "body.instead", "errors.types", "errors.allowed"}
+    | {"errors.missing_model", "errors.unlisted_value"}
+)
+"""Facts of one provider alone: its variants have them too, a contract that extends it has not, unless it says `true`."""
 WHOLE = ("summary", "endpoint", "body", "reply", "stream", "errors")
 """What a contract that extends no other must have."""
 CHUNKS = frozenset({"stream.first", "stream.last", "stream.preamble", "stream.repeat_finish", "stream.usage.own"})
@@ -127,6 +131,12 @@ class Contract:
         """The body keys that it knows and refuses all the same."""
         return frozenset(self.get("body.unsupported", ()))
 
+    @cached_property
+    def rules(self) -> tuple[Mapping[str, Any], ...]:
+        """The combinations that it refuses: none of a key that it does not know, or takes without effect."""
+        rules = self.get("body.rules", ())
+        return tuple(one for one in rules if {one["key"], one.get("excludes", one["key"])} <= self.honoured)
+
     @property
     def usage_paths(self) -> tuple[str, ...]:
         """Where a chunk may carry its counts, as dotted paths with `*` for every item of a list."""
@@ -172,7 +182,7 @@ class Contract:
 
         A key that the provider silently ignores is a violation too: what was meant by it is lost.
         """
-        found = [one for error in self._validator.iter_errors(body) for one in violations_of(error, body)]
+        found = [one for error in self._validator.iter_errors(body) for one in violations_of(error, body, self.schema)]
         known = [
             replace(one, situation="unsupported_parameter")
             if one.situation == "unknown_parameter" and one.param in self.unsupported
@@ -184,17 +194,27 @@ class Contract:
     def _broken_rules(self, body: Any) -> Iterator[Violation]:
         if not isinstance(body, dict):
             return
-        for rule in self.get("body.rules", ()):
+        for rule in self.rules:
             key = rule["key"]
             if body.get(key) is None:
                 continue
-            needs, excludes = rule.get("needs"), rule.get("excludes")
+            needs, excludes, when = rule.get("needs"), rule.get("excludes"), rule.get("when")
+            if when is not None and self._condition(json.dumps(when)).is_valid(body):
+                said = rule.get("message") or f"'{key}' is refused here"
+                yield Violation("broken_rule", f"/{key}", said, key, body[key], code=rule.get("code"))
             if needs and not body.get(needs):
                 said = rule.get("message") or f"'{key}' needs '{needs}'"
-                yield Violation("broken_rule", f"/{key}", said, key, body[key])
+                yield Violation("broken_rule", f"/{key}", said, key, body[key], code=rule.get("code"))
             if excludes and body.get(excludes) is not None:
                 said = rule.get("message") or f"'{key}' cannot be sent beside '{excludes}'"
-                yield Violation("broken_rule", f"/{key}", said, key, body[key])
+                yield Violation("broken_rule", f"/{key}", said, key, body[key], code=rule.get("code"))
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def _condition(schema: str) -> Any:
+        import jsonschema_rs
+
+        return jsonschema_rs.validator_for(json.loads(schema))
 
     def source_of(self, dotted: str) -> tuple[str, Mapping[str, Any] | None]:
         """`(file name, source)` of a fact: whoever says it, with the longest path in its `sources` that covers it."""
@@ -246,7 +266,7 @@ def _read(path: Path, _changed: int) -> Contract:
         raise BadInput(f"{path}: it has no {missing[0]!r}, and extends no contract that has one: extends = \"openai\"?")
     if "extends" in own:
         base = _beside(path, own["extends"], "extends")
-        inherited: Mapping[str, Any] = _without(base.data, OWN | _replaced(own))
+        inherited: Mapping[str, Any] = _without(base.data, (OWN - _kept(own)) | _replaced(own))
         if "relays" in own:
             relayed = _beside(path, own["relays"], "relays")
             inherited = _relaying(inherited, relayed)
@@ -300,11 +320,19 @@ def _merge(base: Mapping[str, Any], own: Mapping[str, Any], prefix: str) -> dict
         old = merged.get(key)
         if value is False and isinstance(old, (Mapping, list, str)):
             del merged[key]
+        elif value is True and path in OWN:
+            pass
         elif path in SECTIONS and isinstance(old, Mapping) and isinstance(value, Mapping):
             merged[key] = _merge(old, value, f"{path}.")
         else:
             merged[key] = value
     return merged
+
+
+def _kept(own: Mapping[str, Any]) -> frozenset[str]:
+    """The facts of its base that a contract says it has as well."""
+    said = ((fact, *fact.split(".")) for fact in OWN if "." in fact)
+    return frozenset(fact for fact, section, key in said if own.get(section, {}).get(key) is True)
 
 
 def _replaced(own: Mapping[str, Any]) -> frozenset[str]:

@@ -45,7 +45,7 @@ def check(value: Any, kind: str, where: str) -> None:
 def situations() -> frozenset[str]:
     """The situations that a contract may have an error for."""
     errors = _schema("contract")[0]["properties"]["errors"]["properties"]
-    return frozenset(errors) - {"envelope", "content_type", "headers"}
+    return frozenset(errors) - {"envelope", "content_type", "headers", "types", "allowed"}
 
 
 @lru_cache

@@ -6,12 +6,15 @@ No I/O and no bytes: `onpaper.wire.complaint` puts a refusal into the provider's
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from onpaper import validators
 from onpaper.body import Violation
 from onpaper.contract import Contract
 
@@ -38,16 +41,25 @@ class Refusal:
 def refusal(contract: Contract, body: Any, policy: str = "", raw: bytes | None = None) -> Refusal | None:
     """The first thing that the provider refuses in a body, or None when it takes it.
 
-    `raw` is the body as it came; without it, it is as a gateway writes it anew. `policy` is what the request says about unknown keys where the provider lets it (`drop`, `pass-through`).
+    `raw` is the body as it came; without it, it is as a gateway writes it anew. `policy` is what the request says about
+    unknown keys where the provider lets it (`drop`, `pass-through`).
     """
     for violation in sorted(contract.violations(body), key=_order):
         if violation.situation == "unknown_parameter":
             if _unknown(contract, violation, policy) != "refuse":
                 continue
-        elif _tolerates(contract, violation):
+        elif _tolerates(contract, violation) or _takes_null(contract, violation, body):
             continue
         return Refusal(_situation(contract, violation), quotes(contract, violation, body, raw))
+    if contract.get("body.turns") == "alternate" and not _alternates(body):
+        return Refusal("broken_turns")
     return None
+
+
+def _alternates(body: Any) -> bool:
+    """Whether after the system's messages the model speaks every other time."""
+    turns = [message["role"] == "assistant" for message in body["messages"] if message["role"] != "system"]
+    return all(one != other for one, other in itertools.pairwise(turns))
 
 
 def _order(violation: Violation) -> tuple[int, str]:
@@ -71,9 +83,30 @@ def _is_nested(violation: Violation) -> bool:
 def _tolerates(contract: Contract, violation: Violation) -> bool:
     """Whether a value outside its range or type is taken all the same: `clamp` means its range only."""
     policy = contract.get("body.values", "refuse")
+    if violation.situation == "empty_array" and violation.param != "messages":
+        return policy == "ignore" or contract.get("body.empty_arrays") == "accept"
     if violation.situation in ("above_maximum", "below_minimum"):
         return policy in ("clamp", "ignore")
     return policy == "ignore" and violation.situation not in ("missing_parameter", "unsupported_parameter")
+
+
+def _takes_null(contract: Contract, violation: Violation, body: Any) -> bool:
+    """Whether a value is a null that counts as if its key were left out: a key that is needed has no such null."""
+    if violation.value is not None or violation.situation not in ("invalid_type", "invalid_value"):
+        return False
+    where = re.sub(r"\[\d+\]", "[]", violation.param)
+    if contract.get("body.nulls", "accept") != "accept" or where in contract.get("body.not_null", ()):
+        return False
+    *above, key = [step.replace("~1", "/").replace("~0", "~") for step in violation.pointer.split("/")[1:]]
+    rest = holder = copy.deepcopy(body)
+    for step in above:
+        holder = holder[int(step) if isinstance(holder, list) else step]
+    if not isinstance(holder, dict) or key not in holder:
+        return False
+    del holder[key]
+    return all(
+        one.situation != "missing_parameter" or one.param != violation.param for one in contract.violations(rest)
+    )
 
 
 def _situation(contract: Contract, violation: Violation) -> str:
@@ -83,8 +116,12 @@ def _situation(contract: Contract, violation: Violation) -> str:
         finer = "missing_model"
     elif finer == "unknown_parameter" and _is_nested(violation):
         finer = "unknown_nested"
-    elif finer == "invalid_value" and violation.value == []:
-        finer = "empty_array"
+    elif finer == "empty_array" and violation.param == "messages":
+        finer = "empty_messages"
+    elif violation.keyword in ("enum", "const"):
+        finer = "unlisted_value"
+    elif violation.pointer == "/" and violation.keyword == "type":
+        finer = "not_an_object"
     for situation in (finer, violation.situation):
         if contract.get(f"errors.{situation}"):
             return situation
@@ -98,25 +135,46 @@ def quotes(contract: Contract, violation: Violation, body: Any, raw: bytes | Non
     name = str(where[-1]) if where else ""
     if raw is None:
         raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    steps = [str(step) for step in where]
+    kind, words = validators.pydantic(violation)
     return {
         "param": violation.param,
         "name": name,
         "inside": ".".join(str(part) for part in where[:-1]) or None,
         "at_inside": f" at '{_dotted(where[:-1])}'" if where[:-1] else "",
         "loc": ["body", *where],
+        "dotted": ".".join(steps),
+        "place": ".".join(["body", *steps]),
+        "arrows": " -> ".join(["body", *steps]),
         "role": _role(where, body),
+        "title": name[:1].upper() + name[1:],
         "camel": re.sub(r"_(\w)", lambda found: found[1].upper(), name),
         "value": violation.value
         if isinstance(violation.value, str)
         else json.dumps(violation.value, ensure_ascii=False),
+        "number": f"{violation.value:g}" if isinstance(violation.value, float) else str(violation.value),
+        "brief": _brief(violation.value),
         "json_value": violation.value,
         "json_type": TYPES.get(type(violation.value), "object"),
         "json_body": body,
         "members": len(body) if isinstance(body, dict) else 0,
-        "reason": violation.message,
+        "reason": validators.plain(violation),
+        "expected": validators.expected(violation, contract.get("errors.types", {})),
+        "got": validators.got(violation),
+        "allowed": validators.allowed(violation, contract.get("errors.allowed", {})),
+        "pydantic_kind": kind,
+        "pydantic": words,
+        "serde": validators.serde(violation),
+        "nlohmann": validators.nlohmann(violation),
         "limit": violation.limit,
+        "range": _range(violation.schema),
+        "minimum": violation.schema.get("minimum"),
+        "maximum": violation.schema.get("maximum"),
+        "rule_code": violation.code,
         "hint": _hint(name, contract),
         "column": column(raw),
+        "instead": _instead(name, contract),
+        "item": re.sub(r"(\[\d+\]).*", r"\1", violation.param),
     }
 
 
@@ -134,6 +192,28 @@ def _dotted(parts: list[str | int]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
 
 
+def _range(schema: Mapping[str, Any]) -> str:
+    """The bounds of a number in words."""
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        return f"between {low} and {high}"
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    bounds = (("at least", low), ("at most", high), (">", above), ("<", below))
+    return " and ".join(f"{word} {bound}" for word, bound in bounds if bound is not None)
+
+
+def _brief(value: Any) -> str:
+    """A value as text, a list or an object by its length."""
+    if isinstance(value, (list, dict)):
+        return f"<{type(value).__name__} of {len(value)} items>"
+    return str(value)
+
+
+def unparsed(contract: Contract, body: bytes) -> str:
+    """The situation of a body that is not JSON."""
+    return "empty_body" if not body.strip() and contract.get("errors.empty_body") else "malformed_json"
+
+
 def _role(where: list[str | int], body: Any) -> str:
     try:
         return str(body["messages"][where[1]]["role"]) if where[0] == "messages" else ""
@@ -145,6 +225,12 @@ def _hint(name: str, contract: Contract) -> str:
     """The accepted key that is nearest, if one or two edits lead to it."""
     near = sorted((_distance(name, key), key) for key in contract.keys)
     return f", did you mean '{near[0][1]}'?" if near and near[0][0] <= 2 else ""
+
+
+def _instead(name: str, contract: Contract) -> str:
+    """The key that the provider takes in place of one that it refuses."""
+    other = contract.get("body.instead", {}).get(name)
+    return f" Use '{other}' instead." if other else ""
 
 
 def _distance(left: str, right: str) -> int:

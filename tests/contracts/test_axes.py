@@ -150,3 +150,121 @@ def test_a_chunk_can_repeat_the_text_so_far(contract):
     body = ask(echoing, stream=True).body.decode()
     chunks = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: {")]
     assert [chunk["choices"][0]["all"] for chunk in chunks[:-1]] == ["", "a ", "a b ", "a b c"]
+
+
+NAMED = [{"role": "user", "content": "hi", "name": None}]
+
+
+@pytest.mark.parametrize("more", [{"temperature": None}, {"reasoning_effort": None}, {"messages": NAMED}])
+def test_a_null_counts_as_left_out_where_the_contract_says_so(contract, more):
+    assert ask(contract('[body]\nnulls = "accept"\n'), **more).status == 200
+    assert ask(contract('[body]\nnulls = "refuse"\n', "strict"), **more).status == 400
+
+
+@pytest.mark.parametrize("more", [{"messages": None}, {"messages": [{"role": "user", "content": None}]}, {"stop": [None]}])
+def test_a_null_is_refused_where_something_is_needed(contract, more):
+    assert ask(contract('[body]\nnulls = "accept"\n'), **more).status == 400
+
+
+def test_a_null_is_refused_under_the_keys_that_the_contract_names(contract):
+    picky = contract('[body]\nnot_null = ["max_tokens"]\n')
+    assert ask(picky, max_tokens=None).status == 400
+    assert ask(picky, top_p=None).status == 200
+
+
+@pytest.mark.parametrize("name", ["openai", "together", "hf-router", "vllm", "llamacpp", "groq", "mistral", "gemini-compat"])
+def test_a_null_for_an_optional_key_is_no_reason_to_refuse(name):
+    contract = Contract.load(name)
+    assert ask(contract, temperature=None).status == 200
+
+
+def test_a_null_is_a_violation_all_the_same():
+    assert Contract.load("openai").violations({**HELLO, "temperature": None})
+
+
+def test_an_empty_list_is_taken_where_the_contract_says_so(contract):
+    assert ask(contract('[body]\nempty_arrays = "accept"\n'), tools=[]).status == 200
+    assert ask(contract('[body]\nempty_arrays = "refuse"\n', "strict"), tools=[]).status == 400
+
+
+def test_no_provider_takes_an_empty_list_of_messages_for_a_list_of_tools(contract):
+    worded = contract('[errors]\nempty_messages = { status = 422, message = "say something" }\n')
+    assert ask(worded, messages=[]).status == 422
+    assert ask(worded, tools=[]).status == 400
+
+
+@pytest.mark.parametrize("name", ["hf-router", "together", "nebius", "novita", "ollama-v1", "vllm"])
+def test_no_tools_in_a_list_are_no_reason_to_refuse(name):
+    assert ask(Contract.load(name), tools=[]).status == 200
+
+
+def test_rules_are_inherited_only_by_a_contract_that_says_so(contract):
+    assert not contract("", "plain").rules
+    assert contract("[body]\nrules = true\n", "alike").rules == Contract.load("openai").rules
+
+
+def test_a_rule_about_a_key_that_the_provider_ignores_is_none(contract):
+    assert ask(contract("[body]\nrules = true\n"), parallel_tool_calls=True).status == 400
+    deaf = contract('[body]\nrules = true\nignored = ["parallel_tool_calls"]\n', "deaf")
+    assert ask(deaf, parallel_tool_calls=True).status == 200
+
+
+def test_a_rule_about_a_key_that_the_provider_does_not_know_is_none(contract):
+    unknowing = contract('[body]\nrules = true\nunknown = "ignore"\nwithout = ["parallel_tool_calls"]\n')
+    assert ask(unknowing, parallel_tool_calls=True).status == 200
+
+
+def test_a_rule_that_excludes_a_key_that_the_provider_ignores_is_none(contract):
+    deaf = contract('[body]\nrules = true\nignored = ["max_completion_tokens"]\n')
+    assert ask(deaf, max_tokens=5, max_completion_tokens=5).status == 200
+
+
+def test_a_refusal_may_quote_the_code_of_its_rule():
+    script = ask(Contract.load("openai"), max_tokens=5, max_completion_tokens=5)
+    assert json.loads(script.body)["error"]["code"] == "invalid_parameter_combination"
+
+
+LENIENT = ["ollama-v1", "deepseek", "ai21", "cohere-compat", "together", "zai", "perplexity", "tgi", "groq"]
+
+
+@pytest.mark.parametrize("name", LENIENT)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"stream_options": {"include_usage": True}},
+        {"max_tokens": 5, "max_completion_tokens": 5},
+        {"parallel_tool_calls": True},
+    ],
+    ids=["options", "limits", "parallel"],
+)
+def test_a_provider_does_not_refuse_what_only_the_first_one_does(name, more):
+    assert ask(Contract.load(name), **more).status == 200
+
+
+RULE = """
+[[body.rules]]
+key = "seed"
+when = { required = ["model"], properties = { model = { pattern = "^a-" } } }
+message = "no seed for this model"
+"""
+
+
+def test_a_rule_may_hold_for_some_bodies_only(contract):
+    rule = contract(RULE)
+    assert json.loads(ask(rule, seed=1).body)["error"]["message"] == "no seed for this model"
+    assert ask(rule, seed=1, model="b-model").status == 200
+    assert ask(rule).status == 200
+
+
+TURNS = '[body]\nturns = "alternate"\n[errors]\nbroken_turns = { status = 400, message = "take turns" }\n'
+
+
+@pytest.mark.parametrize(("roles", "status"), [("user user", 400), ("system user assistant user", 200), ("system system user", 200)])
+def test_user_and_assistant_take_turns_where_the_contract_says_so(contract, roles, status):
+    messages = [{"role": role, "content": "hi"} for role in roles.split()]
+    assert ask(contract(TURNS), messages=messages).status == status
+
+
+def test_a_refusal_may_name_the_key_to_send_instead(contract):
+    renamed = contract('[body]\nunsupported = ["seed"]\ninstead = { seed = "random_seed" }\n')
+    assert "Use 'random_seed' instead." in json.loads(ask(renamed, seed=1).body)["error"]["message"]

@@ -211,7 +211,7 @@ def test_a_contract_is_shown_by_its_name(write):
 def test_the_situations_are_those_that_openai_has_words_for_and_more():
     openai = Contract.load("openai")
     assert {"rate_limit", "unknown_parameter", "server_error"} <= situations()
-    assert set(openai.get("errors")) - {"envelope", "content_type", "headers"} <= situations()
+    assert set(openai.get("errors")) - {"envelope", "content_type", "headers", "types", "allowed"} <= situations()
 
 
 def test_the_key_goes_out_in_the_form_of_the_contract(write):

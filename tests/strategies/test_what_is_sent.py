@@ -92,7 +92,8 @@ def test_a_strict_gateway_answers_the_good_bodies_and_refuses_what_the_provider_
         assert status(body) == 200
     if contract.get("body.unknown") == "refuse":
         for wrong in every(strategies.request_bodies(contract, valid=False)):
-            assert status(wrong.body) in range(400, 500)
+            if wrong.violation.value is not None or wrong.violation.situation == "missing_parameter":
+                assert status(wrong.body) in range(400, 500)  # a null may count as left out
 
 
 def test_zeros_and_limits_come_up_often() -> None:

@@ -24,7 +24,7 @@ SITUATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "unknown_nested": ("unknown-nested", {"messages[0].frobnicate": "{param}", "frobnicate": "{name}"}),
     "missing_parameter": ("missing-messages", {"messages": "{param}"}),
     "missing_model": ("missing-model", {}),
-    "empty_array": ("empty-messages", {"messages": "{param}"}),
+    "empty_messages": ("empty-messages", {"messages": "{param}"}),
     "invalid_type": ("wrong-type", {"temperature": "{param}", "hot": "{value}"}),
     "above_maximum": ("above-maximum", {"temperature": "{param}", "99": "{value}"}),
     "below_minimum": ("below-minimum", {"temperature": "{param}", "-1": "{value}"}),

@@ -58,7 +58,7 @@ class Bodies:
         schema = contract.schema
         self.schemas: Mapping[str, Any] = schema["properties"]
         self.required: tuple[str, ...] = tuple(schema["required"])
-        self.rules: tuple[Mapping[str, Any], ...] = tuple(contract.get("body.rules", ()))
+        self.rules: tuple[Mapping[str, Any], ...] = contract.rules
         self.accepted = Accepted(schema["$defs"])
         self.refused = Refused(self.accepted)
         self._drafted: dict[str, st.SearchStrategy[Body]] = {}

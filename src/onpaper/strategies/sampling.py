@@ -192,7 +192,7 @@ def _valid(contract: Contract, places: Mapping[str, tuple[str, ...]], without: s
 
 def _needs(contract: Contract, name: str) -> list[str]:
     return [
-        rule["needs"] for rule in contract.get("body.rules", ()) if rule["key"] == name and "needs" in rule
+        rule["needs"] for rule in contract.rules if rule["key"] == name and "needs" in rule
     ]
 
 
@@ -224,7 +224,7 @@ def _ways(contract: Contract, places: Mapping[str, tuple[str, ...]]) -> Iterator
     for name in (*sorted(SAMPLING - set(places)), "temprature"):
         if place(contract, name) is None and not named_by(contract, name):
             yield plus(name, st.sampled_from((1, 0.5, "x")))
-    for rule in contract.get("body.rules", ()):
+    for rule in contract.rules:
         key, excludes = rule["key"], rule.get("excludes")
         if key in places and excludes in places:
             pair = st.tuples(values[key], values[excludes])
