@@ -126,6 +126,20 @@ def test_the_reports_for_ci_are_written(project: Path) -> None:
     assert "\x1b[" not in done.stdout
 
 
+@pytest.mark.parametrize("option", ["--json", "--junit"])
+def test_a_report_that_cannot_be_written_is_told_before_the_run(option: str, project: Path) -> None:
+    (project / "taken").touch()
+    done = onpaper(project, "check", "mypkg.llm:NeverEnds", "--contract", "litellm", option, "taken/report")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "onpaper: taken/report: the report cannot be written: " + f"{project}/taken is not a folder; choose another file\n"
+
+
+def test_junit_goes_to_standard_output_as_json_does(project: Path) -> None:
+    done = onpaper(project, "check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "stream/text", "--junit", "-")
+    assert ET.fromstring(done.stdout.encode()).tag == "testsuites"
+    assert list(project.glob("-")) == []
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_run_that_is_ended_leaves_no_process_behind(number: signal.Signals, status: int, project: Path) -> None:
     os.mkfifo(project / "begun")
@@ -151,6 +165,7 @@ def test_a_run_that_is_ended_leaves_no_process_behind(number: signal.Signals, st
         (("check", "mypkg.llm:Right", "--contract", "litellm", "--env", "X"), "--env wants NAME=VALUE"),
         (("check", "mypkg.llm:Right", "--contract", "litellm", "--can", "fly=yes"), "unknown capability 'fly'"),
         (("check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "sse/bob"), "did you mean 'sse/bom'"),
+        (("check", "mypkg.llm:Right", "--contract", "litellm", "--json", "-", "--junit", "-"), "would mix on standard output"),
         (("explain", "sse/bob"), "did you mean 'sse/bom'"),
         (("show", "../x"), "cannot be the name of a contract"),
         (("serve", "--mock", "helo"), "did you mean 'hello'"),

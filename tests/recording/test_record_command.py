@@ -262,6 +262,14 @@ def test_bad_input_is_one_sentence_and_exit_2(
     assert KEY not in ran.out + ran.err and "hf_0123" not in ran.err
 
 
+def test_a_draft_that_could_not_be_written_costs_no_request(in_project: Path, command: Any, serve: Any) -> None:
+    (in_project / "contracts").touch()
+    server = serve("groq")
+    ran = command("record", "mine", "--new", "--base-url", f"{server.url}/openai/v1", "--key-env", "DEMO_KEY", "--yes")
+    assert ran.code == 2 and "contracts: is not a folder" in ran.err
+    assert len(server.journal) == 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -135,9 +135,10 @@ def _new(
     from onpaper.cassettes import Provenance
     from onpaper.cassettes.asking import described
     from onpaper.cassettes.recorder import Endpoint
-    from onpaper.cli.drafting import check_name, draft
+    from onpaper.cli.drafting import CONTRACTS, check_name, draft
 
     check_name(name)
+    check_writable(CONTRACTS)
     if cases:
         raise BadInput(
             f"with --new every case is asked, because the draft needs them: leave {cases[0]!r} out"
