@@ -101,7 +101,7 @@ async def record_case(endpoint: Endpoint, case: Case, keep_refusals: bool = Fals
     refused = 400 <= status < 500 and status not in PASSING
     provoked = case.provoked or (keep_refusals and refused)
     astray = status in NO_SUCH_PATH and case.path == "chat" and not case.model and not keep_refusals
-    if astray or not provoked and not 200 <= status < 300:  # a wrong path refuses, but not what was provoked
+    if astray or (not provoked and not 200 <= status < 300):  # a wrong path refuses, but not what was provoked
         raise NotAnswered(f"{case.name}: answered with {status}: {_beginning(exchange)}", status)
     given = endpoint.provenance
     provenance = replace(
