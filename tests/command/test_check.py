@@ -134,6 +134,13 @@ def test_a_report_that_cannot_be_written_is_told_before_the_run(option: str, pro
     assert done.stderr == "onpaper: taken/report: the report cannot be written: " + f"{project}/taken is not a folder; choose another file\n"
 
 
+def test_nothing_is_left_in_the_project(project: Path) -> None:
+    arguments = ("check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "property/zeros-kept")
+    done = onpaper(project, *arguments, XDG_CACHE_HOME=str(project.parent / "cache"), PYTHONDONTWRITEBYTECODE="1")
+    assert done.returncode in (0, 1), done.stderr
+    assert [path.name for path in project.iterdir()] == ["mypkg"]
+
+
 def test_junit_goes_to_standard_output_as_json_does(project: Path) -> None:
     done = onpaper(project, "check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "stream/text", "--junit", "-")
     assert ET.fromstring(done.stdout.encode()).tag == "testsuites"
