@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import errno
 import io
 import json
 import os
@@ -31,6 +33,10 @@ UsageError: Any = typer.BadParameter.__base__
 USAGE = 2
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+PIPE_WIDTH = 100_000
+"""Columns of what is no terminal: a report that is cut off there is lost."""
+PLAIN = {"✓": "+", "✗": "x", "–": "-", "—": "-", "…": "...", "×": "x", "→": "->"}
+PLAINLY = "onpaper-plainly"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -66,10 +72,12 @@ def main() -> None:
 
     for stream in (sys.stdout, sys.stderr):  # what a subject says may hold anything, and a pipe may take ASCII only
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=PLAINLY)
     try:
         with _ending_on_sigterm():
-            sys.exit(app(standalone_mode=False))
+            status = app(standalone_mode=False)
+            sys.stdout.flush()
+            sys.exit(status)
     except BadInput as error:
         print(f"onpaper: {error}", file=sys.stderr)
         sys.exit(USAGE)
@@ -79,10 +87,38 @@ def main() -> None:
     except typer.Abort:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         sys.exit(0)
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # click and rich end with 1 then, each for itself
+            _write_no_more()
+            sys.exit(0)
+        raise
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"onpaper: what there is to say cannot be written: {error.strerror}", file=sys.stderr)
+        _write_no_more()
+        sys.exit(USAGE)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
+    """How a stream that takes ASCII only shows a mark of ours; anything else becomes an escape."""
+    if isinstance(error, UnicodeEncodeError):
+        found = error.object[error.start]
+        if found in PLAIN:
+            return PLAIN[found], error.start + 1
+    return codecs.backslashreplace_errors(error)
+
+
+codecs.register_error(PLAINLY, _plainly)
+
+
+def _write_no_more() -> None:
+    """Let nothing more be written to standard output, where Python would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 @contextlib.contextmanager
@@ -109,7 +145,7 @@ def console(stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    wide = None if stream.isatty() else 200
+    wide = None if stream.isatty() else PIPE_WIDTH
     return Console(stderr=stderr, width=wide, highlight=False, soft_wrap=not stream.isatty())
 
 

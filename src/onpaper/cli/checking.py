@@ -33,7 +33,8 @@ def check(
 ) -> None:
     """Run the contract suite and say which promise was broken, with the bytes that prove it.
 
-    Exit 0: all kept. 1: a `must` is broken (with --strict: or a `should`). 2: the command cannot be carried out.
+    Exit 0: all kept. 1: a `must` is broken (with --strict: or a `should`), or of a backend nothing was judged (with
+    --clause: of all of them). 2: the command cannot be carried out.
     """
     from onpaper.suite.processes import prepare
 
@@ -60,14 +61,15 @@ def check(
         elif path:
             files.write(path, text(verdicts))
     if "-" not in (json_file, junit):
-        terminal.report(console(), verdicts, strict, seconds, quiet)
+        terminal.report(console(), verdicts, strict, seconds, quiet, whole=not patterns)
     files.job_summary(verdicts, strict)
-    raise typer.Exit(1 if red(verdicts, strict) else 0)
+    raise typer.Exit(1 if red(verdicts, strict, whole=not patterns) else 0)
 
 
 def chosen_backends(names: list[str], contract: str, env: list[str], args: list[str], can: list[str], model: str) -> list[Any]:
     from onpaper.driving import declaration
 
+    names = list(dict.fromkeys(names))
     adhoc = [name for name in names if ":" in name]
     if not adhoc and (contract or env or args or can or model):
         raise BadInput("--contract, --env, --arg, --can and --model are for a factory given as module:factory; declared backends say theirs in pyproject.toml")

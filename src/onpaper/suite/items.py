@@ -108,7 +108,7 @@ class ClauseBroken(AssertionError):
             f"{verdict.backend} breaks {verdict.clause} ({verdict.level})",
             f"rule:   {clause.rule}",
             f"found:  {verdict.message}",
-            f"to do:  {' '.join(clause.fix.split()) or 'onpaper explain ' + clause.id}",
+            *([f"to do:  {' '.join(clause.fix.split())}"] if clause.fix else []),
             f"source: {verdict.source}",
         ]
         super().__init__("\n".join(rows))
