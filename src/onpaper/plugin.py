@@ -101,7 +101,7 @@ def respx_gateway() -> Iterator[RespxGateway]:
 
 @pytest.fixture
 def cassette() -> Iterator[CassetteGateway]:
-    """Recordings on a real socket: `cassette.play("groq/tools")`.
+    """Recordings on a real socket: `cassette.play("vllm/tools")`.
 
     A request that was not recorded fails the test, and so does a cassette that is left unplayed.
     """

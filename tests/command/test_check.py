@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -12,7 +13,10 @@ from typing import Any
 
 import pytest
 
+ONPAPER = [sys.executable, "-m", "onpaper"]
 CLIENT = '''
+import threading
+
 from onpaper.backends import LiteLLMBackend
 
 
@@ -37,6 +41,14 @@ class SwapsTheCounts(LiteLLMBackend):
             yield piece
         if stats is not None:
             stats.update(own, prompt_tokens=own.get("completion_tokens"), completion_tokens=own.get("prompt_tokens"))
+
+
+class NeverEnds(LiteLLMBackend):
+    async def stream(self, messages, **kwargs):
+        with open("begun", "w") as begun:
+            begun.write("begun")
+        threading.Event().wait()
+        yield ""
 '''
 
 
@@ -51,8 +63,7 @@ def project(tmp_path: Path) -> Path:
 
 def onpaper(project: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"}
-    command = [sys.executable, "-c", "from onpaper.cli import main; main()", *arguments]
-    return subprocess.run(command, cwd=project, env={**clean, **env}, capture_output=True, text=True, timeout=240)
+    return subprocess.run([*ONPAPER, *arguments], cwd=project, env={**clean, **env}, capture_output=True, text=True, timeout=240)
 
 
 def judged(project: Path, name: str, *topics: str) -> tuple[int, list[dict[str, Any]]]:
@@ -115,6 +126,41 @@ def test_the_reports_for_ci_are_written(project: Path) -> None:
     assert "\x1b[" not in done.stdout
 
 
+@pytest.mark.parametrize("option", ["--json", "--junit"])
+def test_a_report_that_cannot_be_written_is_told_before_the_run(option: str, project: Path) -> None:
+    (project / "taken").touch()
+    done = onpaper(project, "check", "mypkg.llm:NeverEnds", "--contract", "litellm", option, "taken/report")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "onpaper: taken/report: the report cannot be written: " + f"{project}/taken is not a folder; choose another file\n"
+
+
+def test_nothing_is_left_in_the_project(project: Path) -> None:
+    arguments = ("check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "property/zeros-kept")
+    done = onpaper(project, *arguments, XDG_CACHE_HOME=str(project.parent / "cache"), PYTHONDONTWRITEBYTECODE="1")
+    assert done.returncode in (0, 1), done.stderr
+    assert [path.name for path in project.iterdir()] == ["mypkg"]
+
+
+def test_junit_goes_to_standard_output_as_json_does(project: Path) -> None:
+    done = onpaper(project, "check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "stream/text", "--junit", "-")
+    assert ET.fromstring(done.stdout.encode()).tag == "testsuites"
+    assert list(project.glob("-")) == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_run_that_is_ended_leaves_no_process_behind(number: signal.Signals, status: int, project: Path) -> None:
+    os.mkfifo(project / "begun")
+    arguments = ("check", "mypkg.llm:NeverEnds", "--contract", "litellm", "--clause", "stream/text")
+    with subprocess.Popen(
+        [*ONPAPER, *arguments], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert (project / "begun").read_text() == "begun"
+        process.send_signal(number)
+        said, complaint = process.communicate(timeout=30)  # returns when nobody holds the pipes any more
+    assert (process.returncode, said) == (status, "")
+    assert number == signal.SIGKILL or complaint == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -126,6 +172,7 @@ def test_the_reports_for_ci_are_written(project: Path) -> None:
         (("check", "mypkg.llm:Right", "--contract", "litellm", "--env", "X"), "--env wants NAME=VALUE"),
         (("check", "mypkg.llm:Right", "--contract", "litellm", "--can", "fly=yes"), "unknown capability 'fly'"),
         (("check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "sse/bob"), "did you mean 'sse/bom'"),
+        (("check", "mypkg.llm:Right", "--contract", "litellm", "--json", "-", "--junit", "-"), "would mix on standard output"),
         (("explain", "sse/bob"), "did you mean 'sse/bom'"),
         (("show", "../x"), "cannot be the name of a contract"),
         (("serve", "--mock", "helo"), "did you mean 'hello'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 
 import pytest
@@ -48,6 +49,15 @@ def test_every_exchange_is_a_line_as_soon_as_it_is_over(logged, connect):
     assert rows[0]["fired"] == ["late"]
     assert rows[0]["session"] == "default"
     assert "canary" not in path.read_text()
+
+
+def test_a_line_tells_the_time_of_day(logged, connect):
+    before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    gateway, path = logged(Script(transfer="length"))
+    connect(gateway).get().head()
+    gateway.stop()
+    at = datetime.datetime.fromisoformat(lines(path)[0]["at"])
+    assert before <= at <= datetime.datetime.now(datetime.UTC)
 
 
 def test_what_was_running_is_in_the_file_when_the_gateway_has_stopped(logged, connect):

@@ -55,6 +55,18 @@ def test_it_prints_its_url_serves_and_stops_with_a_complete_journal(run, tmp_pat
     assert process.stderr.read().startswith("admin endpoint: http://127.0.0.1:")
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_goes_into_the_file_is_printed_as_well(run, tmp_path, workers):
+    file = tmp_path / "journal.jsonl"
+    process, url = run("--workers", workers, "--journal", str(file), "--json-log")
+    httpx.get(f"{url}/v1/models", headers=KEY, trust_env=False)
+    process.terminate()
+    printed, _ = process.communicate(timeout=10)
+    assert printed == file.read_text()
+    (row,) = map(json.loads, printed.splitlines())
+    assert row["reply"]["status"] == 200
+
+
 def test_an_interrupt_stops_it_without_a_traceback(run):
     process, _ = run("--no-admin")
     process.send_signal(signal.SIGINT)

@@ -76,6 +76,8 @@ def test_nothing_of_the_journal_is_lost_when_the_workers_stop():
 def test_a_mistake_is_reported_before_any_process_starts():
     with pytest.raises(BadInput, match="unknown key 'moc'"):
         Workers(Job("127.0.0.1", 0, {"moc": "x"}), 2)
+    with pytest.raises(BadInput, match="each of the 2 workers would count for itself; use one worker"):
+        Workers(Job("127.0.0.1", 0, {"tokens_per_minute": 9}), 2)
     with pytest.raises(BadInput, match="at least one worker, found 0"):
         Workers(Job("127.0.0.1", 0, {}), 0)
 

@@ -29,7 +29,8 @@ def project(tmp_path: Path) -> Path:
 
 def pytest_in(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    cache = () if "--lf" in arguments or "cacheprovider" in arguments else ("-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", *cache, *arguments]
     return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=240)
 
 
@@ -55,8 +56,27 @@ def test_items_are_chosen_by_name_and_by_mark(project: Path) -> None:
     (project / "mine.py").write_text(MINE)
     with (project / "pyproject.toml").open("a") as file:
         file.write(DECLARED)
-    done = pytest_in(project, "-q", "-m", "onpaper", "-k", "mine and prefill/silent")
+    done = pytest_in(project, "-q", "-m", "onpaper", "-k", "mine and prefill/silent and fresh")
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
+
+
+def test_what_failed_last_is_run_again_alone(project: Path) -> None:
+    (project / "mine.py").write_text(BILLING)
+    with (project / "pyproject.toml").open("a") as file:
+        file.write(DECLARED)
+    cache = ("-p", "cacheprovider")
+    first = pytest_in(project, *cache, "-q", "pyproject.toml", "-k", "prefill/silent and fresh or sse/bom")
+    assert first.returncode == 1 and "1 failed" in first.stdout, first.stdout
+    again = pytest_in(project, *cache, "-q", "--lf", "pyproject.toml")
+    assert "1 failed" in again.stdout and "passed" not in again.stdout, again.stdout
+
+
+def test_neither_the_suite_nor_the_plugin_needs_xdist(project: Path) -> None:
+    (project / "mine.py").write_text(MINE)
+    with (project / "pyproject.toml").open("a") as file:
+        file.write(DECLARED)
+    done = pytest_in(project, "-q", "-p", "no:xdist", "-k", "test_own or prefill/silent and fresh")
+    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout
 
 
 def test_the_suite_can_be_left_out(project: Path) -> None:
@@ -80,7 +100,7 @@ def test_a_known_failure_is_run_and_not_red(project: Path) -> None:
     (project / "mine.py").write_text(BILLING)
     with (project / "pyproject.toml").open("a") as file:
         file.write(DECLARED + '\n[[tool.onpaper.backends.mine.known-failures]]\nclause = "prefill/silent"\nreason = "it bills; issue 41"\n')
-    done = pytest_in(project, "-q", "-rx", "-k", "prefill/silent")
+    done = pytest_in(project, "-q", "-rx", "-k", "prefill/silent and fresh")
     assert done.returncode == 0 and "1 xfailed" in done.stdout and "issue 41" in done.stdout
 
 

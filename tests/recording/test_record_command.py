@@ -159,6 +159,28 @@ def test_a_case_that_is_refused_has_no_cassette_and_the_others_have(
     ]
 
 
+@pytest.mark.parametrize("cases", [(), ("chat", "bad-key"), ("bad-key",), ("unknown-parameter", "malformed-body")])
+def test_a_base_url_that_leads_nowhere_costs_no_recording(
+    cases: tuple[str, ...], in_project: Path, command: Any, serve: Any
+) -> None:
+    url = groq(serve)
+    assert record(command, url, "models", "chat", "bad-key", "unknown-parameter", "malformed-body").code == 0
+    before = {path: path.read_bytes() for path in find(["cassettes"]).values()}
+    ran = record(command, url.replace("/openai/", "/opnai/"), *cases, "--model", "m-1")
+    assert ran.code == 2, ran.out
+    assert ran.err.splitlines()[-1].startswith("onpaper: nothing answers at /opnai/v1/chat/completions (")
+    assert {path: path.read_bytes() for path in find(["cassettes"]).values()} == before
+
+
+def test_a_server_without_a_list_of_models_is_recorded_all_the_same(
+    in_project: Path, command: Any, serve: Any
+) -> None:
+    url = serve(lambda request: refuse(404 if request.method == "GET" else 200, '{"choices": []}')).v1
+    ran = record(command, url, "models", "chat", "--model", "m")
+    assert ran.code == 1
+    assert sorted(find(["cassettes"])) == ["groq/chat"]
+
+
 def test_a_refused_key_ends_it_at_once(in_project: Path, command: Any, serve: Any) -> None:
     server = serve("groq", key="sk-another-0123456789")
     ran = record(command, f"{server.url}/openai/v1", "chat", "tools", "--model", "m-1")
@@ -238,6 +260,14 @@ def test_bad_input_is_one_sentence_and_exit_2(
     said = ran.err.splitlines()[-1]
     assert ran.code == 2 and said.startswith(f"onpaper: {sentence}"), ran.err
     assert KEY not in ran.out + ran.err and "hf_0123" not in ran.err
+
+
+def test_a_draft_that_could_not_be_written_costs_no_request(in_project: Path, command: Any, serve: Any) -> None:
+    (in_project / "contracts").touch()
+    server = serve("groq")
+    ran = command("record", "mine", "--new", "--base-url", f"{server.url}/openai/v1", "--key-env", "DEMO_KEY", "--yes")
+    assert ran.code == 2 and "contracts: is not a folder" in ran.err
+    assert len(server.journal) == 0
 
 
 @pytest.mark.parametrize(

@@ -190,9 +190,8 @@ def test_the_steps_of_a_machine_are_told_with_the_command_that_looks_for_them_ag
     case = found("any-order", ("backend = Backend()", "await backend.prefill(…)"))
     source = as_test(case, "a.b:C", "vllm", "m", {})
     compile(source, "written.py", "exec")
-    assert (
-        "# await backend.prefill(…)" in source and "onpaper check a.b:C --clause property/any-order" in source
-    )
+    assert "# await backend.prefill(…)" in source
+    assert "onpaper check a.b:C --contract vllm --model m --clause property/any-order" in source
 
 
 def test_a_case_of_a_request_needs_no_mock() -> None:

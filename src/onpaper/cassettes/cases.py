@@ -98,7 +98,7 @@ def select(names: Iterable[str] = (), context: int | None = None, scripted: bool
         if name == "context-overflow" and not context:
             raise CassetteError("the case 'context-overflow' needs the size of the context window in tokens")
         if name not in known:
-            raise CassetteError(f"there is no case {name!r}{nearest(name, known)}")
+            raise CassetteError(f"there is no case {name!r}{nearest(name, known, listed='')}")
     return tuple(case for name, case in known.items() if name in wanted)
 
 

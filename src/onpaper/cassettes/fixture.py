@@ -1,7 +1,7 @@
 """Playing recordings to an application under test: the right reply to each request, or the difference.
 
     def test_my_agent(cassette):
-        cassette.play("groq/tools")                      # a name in cassettes/, or a file
+        cassette.play("vllm/tools")                      # a name in cassettes/, or a file
         answer = MyAgent(base_url=cassette.v1).ask("What is the weather in Paris?")
 
 A request that was not recorded fails, with what is different from the nearest that was. So does a test that left
@@ -120,14 +120,14 @@ class Replays:
     ) -> Self:
         """Answer from these cassettes from the next request on.
 
-        A name is one in `cassettes/` (`groq/tools`), or a file's path. `match` is what has to be the same:
+        A name is one in `cassettes/` (`vllm/tools`), or a file's path. `match` is what has to be the same:
         `method`, `path`, `query`, `body` (as JSON). `speed` 1 is as recorded, 2 twice as fast, None at once.
         `cut` is how the body comes in pieces: `recorded`, `whole`, `bytes`, a number of bytes, or a list of
         offsets. With `repeat` a request may be made more often than it was recorded; with `partly` the test
         may leave some out. Raises BadInput.
         """
         if not names:
-            raise BadInput("name a cassette to play: cassette.play('groq/tools')")
+            raise BadInput("name a cassette to play: cassette.play('vllm/tools')")
         try:
             self._tape = Tape(map(_cassette, names), match=match, speed=speed, cut=cut, repeat=repeat)
         except ValueError as error:
@@ -149,7 +149,7 @@ class Replays:
             raise AssertionError(problems[0] + more)
         if self._tape is None:
             raise AssertionError(
-                "no cassette was played: call cassette.play('groq/tools'), or leave the fixture out"
+                "no cassette was played: call cassette.play('vllm/tools'), or leave the fixture out"
             )
         left = self._tape.unplayed
         if len(left) == len(self._tape.exchanges):
@@ -218,10 +218,10 @@ def _cassette(name: str | Path | Cassette) -> Cassette:
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
-    """The nearest name, and the others of the same folder rather than all there are."""
+    """The nearest name, and others of the same folder rather than of all there are."""
     folder = name.partition("/")[0]
     beside = [one for one in known if one.startswith(f"{folder}/")]
-    return nearest(name, beside) if beside else nearest(folder, {one.partition("/")[0] for one in known})
+    return nearest(name, beside or known, listed="onpaper list cassettes")
 
 
 def _nothing(request: Request) -> Script:

@@ -123,7 +123,7 @@ def stale(
     complete = any(_beside(contract.path, cassette.path) for cassette in judged)
     for entry in entries:
         if entry.clause not in clauses:
-            hint = nearest(entry.clause, clauses)
+            hint = nearest(entry.clause, clauses, listed='onpaper list clauses')
             said = f"the known failures list {entry.clause!r}, which is no clause about replies{hint}"
         elif complete and not any(entry.covers(one) and one.verdict in ("broken", "kept") for one in found):
             said = f"the known failures list case {entry.case!r}, which no recording is: remove the entry"

@@ -20,6 +20,8 @@ WRONG_KEY = "sk-onpaper-wrong-key"
 NO_PATH = "/no/such/path"
 PASSING = frozenset({408, 409, 425, 429})
 """Client errors that say nothing of the request: asked again, it may be answered."""
+NO_SUCH_PATH = frozenset({404, 405})
+"""What a server says where there is no chat at all, whatever is asked; also of a model that it does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ async def record_case(endpoint: Endpoint, case: Case, keep_refusals: bool = Fals
     status = exchange.reply.status if exchange.reply else 0
     refused = 400 <= status < 500 and status not in PASSING
     provoked = case.provoked or (keep_refusals and refused)
-    if not provoked and not 200 <= status < 300:
+    astray = status in NO_SUCH_PATH and case.path == "chat" and not case.model and not keep_refusals
+    if astray or (not provoked and not 200 <= status < 300):  # a wrong path refuses, but not what was provoked
         raise NotAnswered(f"{case.name}: answered with {status}: {_beginning(exchange)}", status)
     given = endpoint.provenance
     provenance = replace(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import errno
 import io
 import json
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,13 +24,19 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 UsageError: Any = typer.BadParameter.__base__
 """Of typer's own click, or of the one beside it: which depends on typer's version."""
 
 USAGE = 2
-INTERRUPTED = 130
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+PIPE_WIDTH = 100_000
+"""Columns of what is no terminal: a report that is cut off there is lost."""
+PLAIN = {"✓": "+", "✗": "x", "–": "-", "—": "-", "…": "...", "×": "x", "→": "->"}
+PLAINLY = "onpaper-plainly"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -61,9 +72,12 @@ def main() -> None:
 
     for stream in (sys.stdout, sys.stderr):  # what a subject says may hold anything, and a pipe may take ASCII only
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=PLAINLY)
     try:
-        sys.exit(app(standalone_mode=False))
+        with _ending_on_sigterm():
+            status = app(standalone_mode=False)
+            sys.stdout.flush()
+            sys.exit(status)
     except BadInput as error:
         print(f"onpaper: {error}", file=sys.stderr)
         sys.exit(USAGE)
@@ -73,10 +87,48 @@ def main() -> None:
     except typer.Abort:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         sys.exit(0)
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # click and rich end with 1 then, each for itself
+            _write_no_more()
+            sys.exit(0)
+        raise
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"onpaper: what there is to say cannot be written: {error.strerror}", file=sys.stderr)
+        _write_no_more()
+        sys.exit(USAGE)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
+    """How a stream that takes ASCII only shows a mark of ours; anything else becomes an escape."""
+    if isinstance(error, UnicodeEncodeError):
+        found = error.object[error.start]
+        if found in PLAIN:
+            return PLAIN[found], error.start + 1
+    return codecs.backslashreplace_errors(error)
+
+
+codecs.register_error(PLAINLY, _plainly)
+
+
+def _write_no_more() -> None:
+    """Let nothing more be written to standard output, where Python would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+@contextlib.contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, so that what it has started ends with it."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _refuse(error: Any) -> None:
@@ -93,7 +145,7 @@ def console(stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    wide = None if stream.isatty() else 200
+    wide = None if stream.isatty() else PIPE_WIDTH
     return Console(stderr=stderr, width=wide, highlight=False, soft_wrap=not stream.isatty())
 
 

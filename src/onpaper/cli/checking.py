@@ -27,13 +27,14 @@ def check(
     clause: Annotated[list[str] | None, typer.Option("--clause", "-c", help="Only this clause or topic; may be repeated.")] = None,
     strict: Annotated[bool, typer.Option(help="A broken `should` makes the run red as well.")] = False,
     json_file: Annotated[str, typer.Option("--json", metavar="FILE", help="Write a JSON array, an object per verdict; - is standard output.")] = "",
-    junit: Annotated[str, typer.Option(metavar="FILE", help="Write JUnit XML.")] = "",
+    junit: Annotated[str, typer.Option(metavar="FILE", help="Write JUnit XML; - is standard output.")] = "",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: two per core.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No matrix, only what is broken.")] = False,
 ) -> None:
     """Run the contract suite and say which promise was broken, with the bytes that prove it.
 
-    Exit 0: all kept. 1: a `must` is broken (with --strict: or a `should`). 2: the command cannot be carried out.
+    Exit 0: all kept. 1: a `must` is broken (with --strict: or a `should`), or of a backend nothing was judged (with
+    --clause: of all of them). 2: the command cannot be carried out.
     """
     from onpaper.suite.processes import prepare
 
@@ -43,27 +44,32 @@ def check(
     from onpaper.suite import check as running
     from onpaper.suite.judge import plan
 
+    if json_file == junit == "-":
+        raise BadInput("--json - and --junit - would mix on standard output: give one of them a file")
+    for path in {json_file, junit} - {"", "-"}:
+        files.check_writable(path)
     chosen = chosen_backends(backends or [], contract, env or [], arg or [], can or [], model)
     patterns = tuple(clause or ())
     total = sum(len(plan(one, patterns)) for one in chosen)
     start = time.monotonic()
     with terminal.progress(console(stderr=True), total) as advance:
         verdicts = running.check(chosen, patterns, advance, jobs or None)
-    if json_file == "-":
-        sys.stdout.write(files.as_json(verdicts))
-    else:
-        if json_file:
-            files.write(json_file, files.as_json(verdicts))
-        terminal.report(console(), verdicts, strict, time.monotonic() - start, quiet)
-    if junit:
-        files.write(junit, files.as_junit(verdicts, strict))
+    seconds = time.monotonic() - start
+    for path, text in ((json_file, files.as_json), (junit, lambda found: files.as_junit(found, strict))):
+        if path == "-":
+            sys.stdout.write(text(verdicts))
+        elif path:
+            files.write(path, text(verdicts))
+    if "-" not in (json_file, junit):
+        terminal.report(console(), verdicts, strict, seconds, quiet, whole=not patterns)
     files.job_summary(verdicts, strict)
-    raise typer.Exit(1 if red(verdicts, strict) else 0)
+    raise typer.Exit(1 if red(verdicts, strict, whole=not patterns) else 0)
 
 
 def chosen_backends(names: list[str], contract: str, env: list[str], args: list[str], can: list[str], model: str) -> list[Any]:
     from onpaper.driving import declaration
 
+    names = list(dict.fromkeys(names))
     adhoc = [name for name in names if ":" in name]
     if not adhoc and (contract or env or args or can or model):
         raise BadInput("--contract, --env, --arg, --can and --model are for a factory given as module:factory; declared backends say theirs in pyproject.toml")

@@ -147,17 +147,14 @@ def _json(drafted: Drafted) -> dict[str, Any]:
 
 
 def _show(drafted: Drafted) -> None:
-    from rich.table import Table
     from rich.text import Text
 
+    from onpaper.report import table
+
     out = console()
-    table = Table(show_edge=False, pad_edge=False, header_style="bold")
-    for column in ("parameter", "finding", "why"):
-        table.add_column(column, overflow="fold")
-    for one in drafted.parameters:
-        table.add_row(one.key, one.finding, one.why)
     out.print()
-    out.print(table)
+    rows = [(one.key, one.finding, one.why) for one in drafted.parameters]
+    table.show(out, ("parameter", "finding", "why"), rows)
     seen = [row for row in drafted.truth.rows if row.recordings]
     missing = drafted.truth.rows_of("missing")
     said = f"can say {len(seen) - len(missing)} of the {len(seen)} things recorded"

@@ -87,7 +87,7 @@ def _recorded(provider: str, cases: Sequence[str]) -> dict[str, Cassette]:
         raise BadInput(f"there are no recordings of {provider!r}{nearest(provider, known)}")
     for case in cases:
         if case not in of_provider:
-            raise BadInput(f"{provider!r} has no recording {case!r}{nearest(case, of_provider)}")
+            raise BadInput(f"{provider!r} has no recording {case!r}{nearest(case, of_provider, listed='onpaper list cassettes')}")
     loaded = {case: load(path) for case, path in of_provider.items() if not cases or case in cases}
     return {case: one for case, one in loaded.items() if one.exchanges[0].reply}
 
@@ -149,18 +149,16 @@ def _json(
 
 
 def _show(changes: Sequence[Change], compared: int, problems: Mapping[str, str]) -> None:
-    from rich.table import Table
     from rich.text import Text
+
+    from onpaper.report import table
 
     out = console()
     if changes:
-        table = Table(show_edge=False, pad_edge=False, header_style="bold")
-        for column in ("axis", "", "value", "now wrong"):
-            table.add_column(column, overflow="fold")
-        for one in changes:
-            sign = Text("+ new", "green") if one.state == "new" else Text("- gone", "red")
-            table.add_row(Text(one.axis), sign, Text(one.value), Text("\n".join(one.wrong)))
-        out.print(table)
+        signs = {"new": Text("+ new", "green")}
+        gone = Text("- gone", "red")
+        rows = [(one.axis, signs.get(one.state, gone), one.value, "\n".join(one.wrong)) for one in changes]
+        table.show(out, ("axis", "", "value", "now wrong"), rows)
     for case, problem in problems.items():
         out.print(Text("✗ ", "bold red").append(f"{case}: not compared: {problem}", "default"))
     wrong = sorted({text for one in changes for text in one.wrong if text.startswith("cassette")})

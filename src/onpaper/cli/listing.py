@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import typer
 
-from onpaper.cli import Json, app, console, print_json
+from onpaper.cli import USAGE, Json, app, console, print_json
 from onpaper.errors import BadInput
 
 
@@ -34,14 +36,28 @@ def _table(rows: list[dict[str, Any]], columns: list[str], as_json: bool) -> Non
     if as_json:
         print_json(rows)
         return
-    from rich.table import Table
+    from onpaper.report import table
 
-    table = Table(show_edge=False, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column == columns[0])
-    for row in rows:
-        table.add_row(*(str(row.get(column) or "") for column in columns))
-    console().print(table)
+    table.show(console(), columns, [[str(row.get(column) or "") for column in columns] for row in rows])
+
+
+def _loaded(names: Iterable[Any], load: Callable[[Any], Any]) -> tuple[list[Any], list[BadInput]]:
+    """What can be loaded, and what is wrong with the others."""
+    found, bad = [], []
+    for name in names:
+        try:
+            found.append(load(name))
+        except BadInput as error:
+            bad.append(error)
+    return found, bad
+
+
+def _refuse(bad: list[BadInput]) -> None:
+    """End with 2 when there were files that could not be loaded, after all others are listed."""
+    for error in bad:
+        print(f"onpaper: {error}", file=sys.stderr)
+    if bad:
+        raise typer.Exit(USAGE)
 
 
 @listing.command("clauses", short_help="Every clause with its level, rule and source.")
@@ -76,12 +92,13 @@ def contracts(as_json: Json = False) -> None:
     from onpaper import folders
     from onpaper.contract import Contract
 
-    found = [Contract.load(name) for name in folders.names("contracts")]
+    found, bad = _loaded(folders.names("contracts"), Contract.load)
     rows = [
         {"name": one.name, "kind": one.get("kind"), "metered": "yes" if one.metered else "no", "protocol": one.protocol, "summary": one.get("summary")}
         for one in found
     ]
     _table(rows, ["name", "kind", "metered", "protocol", "summary"], as_json)
+    _refuse(bad)
 
 
 @listing.command("mocks", short_help="Every mock: what the gateway can say, and how it goes wrong.")
@@ -90,8 +107,9 @@ def mocks(as_json: Json = False) -> None:
     from onpaper import folders
     from onpaper.mock import Mock
 
-    found = [Mock.load(name) for name in folders.names("mocks")]
+    found, bad = _loaded(folders.names("mocks"), Mock.load)
     _table([{"name": one.name, "protocol": one.protocol or "any", "about": one.about} for one in found], ["name", "protocol", "about"], as_json)
+    _refuse(bad)
 
 
 @listing.command("faults")
@@ -125,10 +143,12 @@ def backends(as_json: Json = False) -> None:
 @listing.command("cassettes")
 def cassettes(as_json: Json = False) -> None:
     """Every cassette with its provenance."""
-    from onpaper.driving.tapes import cassettes_of_project
+    from onpaper import folders
+    from onpaper.cassettes import find, load
 
+    found, bad = _loaded(find(folders.search_path("cassettes")).values(), load)
     rows = []
-    for one in cassettes_of_project():
+    for one in found:
         origin = one.provenance
         rows.append(
             {
@@ -140,6 +160,7 @@ def cassettes(as_json: Json = False) -> None:
             }
         )
     _table(rows, ["name", "contract", "exchanges", "recorded", "server"], as_json)
+    _refuse(bad)
 
 
 @app.command(short_help="Print a contract, each fact with its source.")

@@ -135,9 +135,10 @@ def _new(
     from onpaper.cassettes import Provenance
     from onpaper.cassettes.asking import described
     from onpaper.cassettes.recorder import Endpoint
-    from onpaper.cli.drafting import check_name, draft
+    from onpaper.cli.drafting import CONTRACTS, check_name, draft
 
     check_name(name)
+    check_writable(CONTRACTS)
     if cases:
         raise BadInput(
             f"with --new every case is asked, because the draft needs them: leave {cases[0]!r} out"
@@ -158,16 +159,20 @@ async def record_all(
 ) -> list[Outcome]:
     """Ask the cases one after the other; each cassette is on disk before the next is asked.
 
-    Raises BadInput when the first shows that the rest would go the same way: no server, a refused key.
+    Raises BadInput when the first shows that the rest would go the same way: no server, a refused key, no such path.
     """
     from onpaper.cassettes.recorder import record
 
     outcomes: list[Outcome] = []
+    asked_to_chat = False
     async for case, result in record(endpoint, cases, keep_refusals):
         telling.step()
         outcome = _kept(case.name, result, folder, endpoint.key)
         if outcome.problem and not outcomes:
             give_up(result)
+        if case.path == "chat" and not asked_to_chat:
+            asked_to_chat = True
+            _reached(result, endpoint)
         outcomes.append(outcome)
         if outcome.cassette:
             from onpaper.cli.progress import shown
@@ -190,6 +195,17 @@ def _kept(case: str, result: Any, folder: Path, key: str) -> Outcome:
     except CassetteError as error:
         return Outcome(case, problem=str(error))
     return Outcome(case, result, path)
+
+
+def _reached(result: Any, endpoint: Endpoint) -> None:
+    """Raise BadInput when the first chat shows that there is no such path: every other would be "refused" as well, and
+    what should be refused would be kept."""
+    from onpaper.cassettes.recorder import NO_SUCH_PATH, NotAnswered
+
+    if isinstance(result, NotAnswered) and result.status in NO_SUCH_PATH:
+        raise BadInput(
+            f"nothing answers at {endpoint.url.path}{endpoint.chat_path} ({result}); check --base-url and --model"
+        )
 
 
 def give_up(result: Any) -> None:

@@ -80,11 +80,15 @@ class Declared:
             ) from error
         for part in attribute.split("."):
             if not hasattr(value, part):
-                raise BadInput(f"backend {self.name!r}: {module_name!r} has no {part!r}{nearest(part, dir(value))}")
+                raise BadInput(f"backend {self.name!r}: {module_name!r} has no {part!r}{nearest(part, _public(value), listed='')}")
             value = getattr(value, part)
         if not callable(value):
             raise BadInput(f"backend {self.name!r}: {self.factory!r} is not callable; name a class or a function")
         return value  # type: ignore[no-any-return]
+
+
+def _public(value: object) -> list[str]:
+    return [name for name in dir(value) if not name.startswith("_")]
 
 
 REFERENCE: dict[str, dict[str, Any]] = {

@@ -22,21 +22,23 @@ MOST_SECRETS = 10_000
 class JournalFile:
     """Appends exchanges to a file, credentials masked; several processes may append to the same one.
 
-    The path `-` is standard output. A credential seen in one exchange is masked in every later one. A
+    The path `-` is standard output, and with `echo` that gets each line too. A credential seen in one exchange is masked in every later one. A
     file made here is readable by its owner only.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, echo: bool = False) -> None:
         self.path = Path(path)
         self.failure = ""
         self._secrets: set[str] = set()
         self._masker = Masker(())
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         try:
-            self._file = os.dup(1) if str(path) == "-" else os.open(self.path, flags, 0o600)
+            self._files = [os.dup(1) if str(path) == "-" else os.open(self.path, flags, 0o600)]
         except OSError as error:
             reason = f"cannot write the journal to {self.path}: {error.strerror}"
             raise BadInput(f"{reason}; choose another file") from None
+        if echo and str(path) != "-":
+            self._files.append(os.dup(1))
 
     def attach(self, session: Session) -> None:
         """Keep the exchanges of a session from now on."""
@@ -52,17 +54,19 @@ class JournalFile:
             self._masker = Masker(self._secrets)
         row = {"session": session, **masked(entry, self._masker)}
         line = json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
-        data = memoryview(line.encode("utf-8", "backslashreplace"))
         try:
-            while data:
-                data = data[os.write(self._file, data) :]
+            for file in self._files:
+                data = memoryview(line.encode("utf-8", "backslashreplace"))
+                while data:
+                    data = data[os.write(file, data) :]
         except OSError as error:
             self.failure = f"cannot write to {self.path}: {error.strerror}"
 
     def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        for file in self._files:
+            if file >= 0:
+                os.close(file)
+        self._files = [-1]
 
     def __enter__(self) -> Self:
         return self

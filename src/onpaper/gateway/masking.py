@@ -5,8 +5,10 @@ memory.
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 import re
+import time
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
@@ -127,9 +129,13 @@ def _is_shown(name: str) -> bool:
 
 
 def masked(exchange: Exchange, masker: Masker) -> dict[str, Any]:
-    """An exchange as JSON values, without its credentials. Times are in seconds."""
+    """An exchange as JSON values, without its credentials.
+
+    `at` is the time of day when it began; the other times are in seconds, on a clock that is never set.
+    """
     request, reply = exchange.request, exchange.reply
     row: dict[str, Any] = {
+        "at": _time_of_day(exchange.started),
         "connection": exchange.connection,
         "started": exchange.started,
         "ended": exchange.ended,
@@ -152,6 +158,12 @@ def masked(exchange: Exchange, masker: Masker) -> dict[str, Any]:
             "end": reply.end,
         }
     return row
+
+
+def _time_of_day(monotonic: float) -> str:
+    """`2027-03-01T12:00:00.123+00:00`, of a moment on the monotonic clock."""
+    seconds = time.time() - (time.monotonic() - monotonic)
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def rows(exchanges: Iterable[Exchange]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ class Serving:
 
     `tls` is the certificate and the key in PEM, or True for one that is made now and thrown away after;
     `admin` says whether there is an admin endpoint, `admin_port` where it is when there are several
-    workers. With `allow_remote` it is open to the network as the gateway is: browsers are refused, other
+    workers; `echo` prints what goes into the journal's file. With `allow_remote` it is open to the network as the gateway is: browsers are refused, other
     programs that name a known host are not.
     """
 
@@ -39,6 +39,7 @@ class Serving:
     admin_port: int = 0
     admin_hosts: frozenset[str] = frozenset()
     journal_file: str | None = None
+    echo: bool = False
     tls: bool | tuple[Path, Path] = False
     limits: Limits = field(default_factory=Limits)
 
@@ -87,7 +88,7 @@ def serving(how: Serving) -> Iterator[Started]:
 def _one_worker(how: Serving, certificate: Path | None, key: Path | None, trust: str) -> Iterator[Started]:
     answer = answer_for(how.play)
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(JournalFile(how.journal_file)) if how.journal_file else None
+        file = stack.enter_context(JournalFile(how.journal_file, how.echo)) if how.journal_file else None
         thread = ServerThread(
             answer,
             how.host,
@@ -115,6 +116,7 @@ def _workers(how: Serving, certificate: Path | None, key: Path | None, trust: st
         limits=how.limits,
         allow_remote=how.allow_remote,
         journal_file=how.journal_file,
+        echo=how.echo,
         certificate=certificate,
         key=key,
     )

@@ -37,6 +37,7 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     allow_remote: bool = False
     journal_file: str | None = None
+    echo: bool = False
     certificate: Path | None = None
     key: Path | None = None
 
@@ -73,7 +74,7 @@ class _Worker:
         try:
             tls = _context(job)
             answer = answer_for(job.said)
-            file = self._file = JournalFile(job.journal_file) if job.journal_file else None
+            file = self._file = JournalFile(job.journal_file, job.echo) if job.journal_file else None
             listening = listen(job.host, job.port, allow_remote=job.allow_remote, share=True)
             self._server = Server(answer, limits=job.limits, listening=listening, tls=tls)
             self._sessions = Sessions(

@@ -2,7 +2,7 @@
 
 Each worker has sessions and a journal of its own, so serving costs nothing extra; the parent asks for the
 journals when someone reads them, and once more when it stops the workers. A sequence of replies is
-counted by each worker for itself.
+counted by each worker for itself; quotas, which that would multiply, need a single one.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class Workers:
             raise CannotListen(
                 "several workers on one port need SO_REUSEPORT, which this system lacks; use one worker"
             )
-        answer_for(job.said)  # so that a mistake is reported here, once
+        self._count = count
+        self._check(job.said)  # so that a mistake is reported here, once
         self._reserved = listen(job.host, job.port, allow_remote=job.allow_remote, share=True, accept=False)
         self.host, self.port = self._reserved.getsockname()[:2]
         scheme = "https" if job.certificate else "http"
         self.url = f"{scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
         self._job = Job(**{**job.__dict__, "host": self.host, "port": self.port})
-        self._count = count
         self._keys: dict[str, frozenset[str]] = {DEFAULT: frozenset()}
         self._processes: list[Any] = []
         self._pipes: list[Pipe] = []
@@ -112,7 +112,7 @@ class Workers:
 
     def play(self, name: str, said: Mapping[str, Any], keys: Iterable[str] = ()) -> Session:
         """Give a session another script, in every worker. Raises BadInput."""
-        answer_for(said)
+        self._check(said)
         wanted = frozenset(keys)
         self._tell("play", name, dict(said), wanted)
         self._keys[name] = wanted or self._keys.get(name, frozenset())
@@ -134,6 +134,13 @@ class Workers:
         return sum(self._tell("open"))
 
     # ---- how ----
+
+    def _check(self, said: Mapping[str, Any]) -> None:
+        """Raise BadInput for what cannot be played, or not by several."""
+        answer_for(said)
+        for name in ("requests_per_minute", "tokens_per_minute"):
+            if self._count > 1 and said.get(name) is not None:
+                raise BadInput(f"{name}: each of the {self._count} workers would count for itself; use one worker")
 
     def _tell(self, *command: Any) -> list[Any]:
         """Send a command to every worker and wait for every answer."""

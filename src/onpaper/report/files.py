@@ -19,6 +19,18 @@ def as_json(verdicts: Sequence[Verdict]) -> str:
     return json.dumps([one.as_json() for one in verdicts], indent=1, ensure_ascii=False) + "\n"
 
 
+def check_writable(path: str) -> None:
+    """Raise BadInput when a report could not be written there: a run takes long, and would be lost."""
+    found = next(one for one in (Path(path), *Path(path).absolute().parents) if one.exists())
+    problem = ""
+    if found.is_dir() == (found == Path(path)):
+        problem = f"{found} is {'a folder' if found.is_dir() else 'not a folder'}"
+    elif not os.access(found, os.W_OK):
+        problem = f"{found} cannot be written to"
+    if problem:
+        raise BadInput(f"{path}: the report cannot be written: {problem}; choose another file")
+
+
 def write(path: str, text: str, mode: str = "w") -> None:
     """Write a report, or with mode `a` append it. Raises BadInput in one sentence when that is not possible."""
     try:

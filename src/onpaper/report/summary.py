@@ -13,17 +13,23 @@ def is_red(verdict: Verdict, strict: bool) -> bool:
     return verdict.verdict == "broken" and (verdict.level == "must" or strict)
 
 
-def red(verdicts: Sequence[Verdict], strict: bool) -> bool:
-    """Whether a run is red. A run that judged nothing of one of its backends is."""
-    return not verdicts or bool(unjudged(verdicts)) or any(is_red(one, strict) for one in verdicts)
+def red(verdicts: Sequence[Verdict], strict: bool, whole: bool = True) -> bool:
+    """Whether a run is red. A run that judged nothing of one of its backends is, or, where it was not the `whole`
+    suite, nothing at all: chosen clauses need not apply to every backend.
+    """
+    judged = any(one.verdict != "not-applicable" for one in verdicts)
+    return not judged or (whole and bool(unjudged(verdicts))) or any(is_red(one, strict) for one in verdicts)
 
 
-def unjudged(verdicts: Iterable[Verdict]) -> list[str]:
-    """The backends of which nothing was judged: no clause applied."""
-    judged: dict[str, bool] = {}
+def unjudged(verdicts: Iterable[Verdict]) -> dict[str, str]:
+    """The backends of which nothing was judged, each with the commonest reason why no clause applied."""
+    reasons: dict[str, Counter[str]] = {}
+    judged = set()
     for one in verdicts:
-        judged[one.backend] = judged.get(one.backend, False) or one.verdict != "not-applicable"
-    return [name for name, any_of_it in judged.items() if not any_of_it]
+        reasons.setdefault(one.backend, Counter())[one.message] += 1
+        if one.verdict != "not-applicable":
+            judged.add(one.backend)
+    return {name: counts.most_common(1)[0][0] for name, counts in reasons.items() if name not in judged}
 
 
 def cells(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Counter[str]]]:

@@ -62,49 +62,84 @@ def matrix(verdicts: Sequence[Verdict], whole: bool = True) -> Table:
     return table
 
 
-def failures(verdicts: Sequence[Verdict], strict: bool) -> Group:
-    """Each broken promise: what broke, the rule, its source, the bytes, what to do."""
-    broken = sorted((one for one in verdicts if one.verdict == "broken"), key=lambda one: not is_red(one, strict))
+def _show_matrix(console: Console, verdicts: Sequence[Verdict]) -> None:
+    """The matrix, or, where a terminal is too narrow for it, a line for each clause and backend."""
+    table = cells(verdicts)
+    backends = list(dict.fromkeys(one.backend for one in verdicts))
+    columns = [max(len(name), *(_cell(row.get(name, Counter())).cell_len for row in table.values())) for name in backends]
+    if max(map(len, table), default=0) + sum(width + 3 for width in columns) <= console.width:
+        console.print(matrix(verdicts))
+        return
+    for name, row in table.items():
+        console.print(Text(name, "bold"), overflow="fold")
+        for backend, counts in row.items():
+            console.print(Text(f"  {backend} ").append_text(_cell(counts)), overflow="fold")
+
+
+def failures(verdicts: Sequence[Verdict], strict: bool, boxed: bool = True) -> Group:
+    """Each broken promise: what broke, the rule, its source, the bytes, what to do.
+
+    First come those that the most other verdicts name as the reason why they do not apply.
+    """
+    named = Counter((one.backend, word) for one in verdicts if one.verdict != "kept" for word in set(one.message.split()))
+
+    def order(one: Verdict) -> tuple[bool, int]:
+        return not is_red(one, strict), -named[one.backend, one.clause]
+
+    broken = sorted((one for one in verdicts if one.verdict == "broken"), key=order)
     seen: dict[tuple[str, str], list[Verdict]] = {}
     for one in broken:
         seen.setdefault((one.backend, one.clause), []).append(one)
-    panels: list[Any] = [_panel(group, strict) for group in list(seen.values())[:SHOWN]]
+    shown = [_said(group, strict, boxed) for group in list(seen.values())[:SHOWN]]
+    panels: list[Any] = [part for parts in shown for part in parts]
     if len(seen) > SHOWN:
         panels.append(Text(f"… and {len(seen) - SHOWN} more clauses; --json gives them all", "dim"))
     return Group(*panels)
 
 
-def _panel(group: list[Verdict], strict: bool) -> Panel:
+def _said(group: list[Verdict], strict: bool, boxed: bool) -> Iterator[Any]:
+    """A broken promise, in a box, or (a box would cut its bytes off) as lines of any length."""
     first = group[0]
     clause = register().get(first.clause)
     body = Text()
+
+    def say(name: str, text: str) -> None:
+        said = text if boxed else text.replace("\n", "\n" + 8 * " ")
+        body.append(f"{name:8}", "bold").append(said + "\n")
+
     if clause is not None:
-        body.append("rule    ", "bold").append(clause.rule + "\n")
+        say("rule", clause.rule)
         if clause.why:
-            body.append("why     ", "bold").append(clause.why + "\n")
-    body.append("found   ", "bold").append(first.message + "\n")
-    if clause is not None:
-        body.append("to do   ", "bold").append((" ".join(clause.fix.split()) or f"see onpaper explain {clause.id}") + "\n")
-    body.append("source  ", "bold").append(first.source + "\n")
+            say("why", clause.why)
+    say("found", first.message)
+    if clause is not None and clause.fix:
+        say("to do", " ".join(clause.fix.split()))
+    say("source", first.source)
     cases = ", ".join(one.case for one in group[:6]) + (f" and {len(group) - 6} more" if len(group) > 6 else "")
-    body.append("cases   ", "bold").append(cases)
+    say("cases", cases)
+    body.rstrip()
     style = "red" if is_red(first, strict) else "yellow"
-    return Panel(body, title=f"{first.backend}: {first.clause} ({first.level})", title_align="left", border_style=style)
+    title = f"{first.backend}: {first.clause} ({first.level})"
+    if boxed:
+        yield Panel(body, title=escape(title), title_align="left", border_style=style)
+    else:
+        yield from (Text(f"✗ {title}", style), body, Text())
 
 
-def report(console: Console, verdicts: Sequence[Verdict], strict: bool, seconds: float, quiet: bool = False) -> None:
-    """Print a run."""
+def report(console: Console, verdicts: Sequence[Verdict], strict: bool, seconds: float, quiet: bool = False, whole: bool = True) -> None:
+    """Print a run, of the `whole` suite or of chosen clauses."""
     if not quiet:
-        console.print(matrix(verdicts))
+        _show_matrix(console, verdicts)
         console.print()
     if any(one.verdict == "broken" for one in verdicts):
-        console.print(failures(verdicts, strict))
+        console.print(failures(verdicts, strict, boxed=console.is_terminal))
         if not quiet:
             console.print("\nTo accept these for now, in pyproject.toml (write down why):\n", style="dim")
             console.print(Text(paste(verdicts), "dim"))
-    for name in unjudged(verdicts):
-        console.print(Text(f"nothing of {name} was judged, which proves nothing: no clause applied (the reasons: --json)", "red"))
-    style = "bold red" if red(verdicts, strict) else "bold green"
+    for name, reason in unjudged(verdicts).items():
+        said = f"nothing of {name} was judged, which proves nothing: no clause applied, most often because {reason} (all reasons: --json)"
+        console.print(Text(said, "red" if red(verdicts, strict, whole) else "yellow"))
+    style = "bold red" if red(verdicts, strict, whole) else "bold green"
     console.print(Text(f"{line(verdicts)} in {seconds:.1f} s", style))
     if console.is_terminal and not quiet:
         console.print("✓ kept  ✗ broken  k known failure  – not applicable (the reasons: --json)", style="dim")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import seed as seeded
+from hypothesis.configuration import set_hypothesis_home_dir, storage_directory
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky, Unsatisfiable
 from hypothesis.stateful import run_state_machine_as_test
@@ -54,7 +58,8 @@ def search(
 
     Tries `examples` cases (the property's own number unless given), the same ones for the same `seed`. What
     is found is kept in the `database`, and what it holds is tried first. About `shrinking` seconds are
-    spent on making a failing case smaller. Errors that are not the backend's own are passed on.
+    spent on making a failing case smaller. Errors that are not the backend's own are passed on, and so is
+    `Enough` of the runner where nothing was found.
     """
     looking = _Looking(rule, subject, run, shrinking)
     options = settings(
@@ -69,13 +74,28 @@ def search(
         print_blob=False,
     )
     try:
-        (_look if rule.machine is None else _walk)(looking, seed, options)
+        with _storage_elsewhere():
+            (_look if rule.machine is None else _walk)(looking, seed, options)
     except Unsatisfiable:
         return None
-    except (Broken, Flaky, _Enough):
+    except (Broken, Flaky, Enough):
         if looking.broken is None:
             raise
     return None if looking.broken is None else Counterexample(rule, looking.case, looking.broken)
+
+
+@contextlib.contextmanager
+def _storage_elsewhere() -> Iterator[None]:
+    """Keep what Hypothesis remembers of Unicode and of sources out of the project it is run in, where a person who has
+    never heard of it would wonder. What a test of the person's own keeps stays where it was."""
+    before = storage_directory(intent_to_write=False).path
+    cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    if not os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY"):
+        set_hypothesis_home_dir(Path(cache, "onpaper", "hypothesis"))
+    try:
+        yield
+    finally:
+        set_hypothesis_home_dir(before)
 
 
 class _Shelf(ExampleDatabase):
@@ -96,8 +116,8 @@ class _Shelf(ExampleDatabase):
         self._database.delete(self._name + key, value)
 
 
-class _Enough(BaseException):
-    """Ends the shrinking: what was found so far is what is told. Hypothesis lets it through."""
+class Enough(BaseException):
+    """Ends a search: what was found so far is what is told. A runner may raise it; Hypothesis lets it through."""
 
 
 class _Looking:
@@ -117,7 +137,7 @@ class _Looking:
         """Run a coroutine where backends live, if there is time."""
         if time.monotonic() > self._until:
             work.close()
-            raise _Enough
+            raise Enough
         return self._run(work)
 
     def note(self, case: Any, broken: Broken) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,17 +68,28 @@ def _inline(value: Any) -> str:
     return json.dumps(value)
 
 
-def as_test(found: Counterexample, factory: str, contract: str, model: str, env: Mapping[str, str]) -> str:
+def as_test(
+    found: Counterexample,
+    factory: str,
+    contract: str,
+    model: str,
+    env: Mapping[str, str],
+    *,
+    name: str = "",
+    again: str = "",
+) -> str:
     """The case as a pytest test over the fixture `gateway`.
 
-    `factory` is `package.module:Class`, `contract` a name; `env` are the variables of the declaration. The
-    steps of a state machine become a test that says how to look for them again.
+    `factory` is `package.module:Class`, `contract` a name; `env` are the variables of the declaration. `name`
+    is what the mock is called, if not `name_of(found)`. The steps of a state machine become a test that says
+    how to look for them `again`: with which command.
     """
     module, _, attribute = factory.partition(":")
-    title = re.sub(r"\W", "_", name_of(found))
+    name = name or name_of(found)
+    title = re.sub(r"\W", "_", name)
     case = found.case
     if isinstance(case, (Cut, Faulty)):
-        body = _reply_test(found, case, attribute, model, contract)
+        body = _reply_test(name, case, attribute, model, contract)
     elif isinstance(case, (Given, Call)):
         body = _request_test(found, case, attribute, model, contract)
     elif isinstance(case, Sequence):
@@ -85,19 +97,29 @@ def as_test(found: Counterexample, factory: str, contract: str, model: str, env:
     else:
         steps = case if isinstance(case, tuple) else (repr(case),)
         body = [f"# {line}" for step in steps for line in str(step).splitlines()]
-        body.append(f'pytest.fail("run it again: onpaper check {factory} --clause {found.property.id}")')
+        command = again or _command(found, factory, contract, model, env)
+        body.append(f"pytest.fail({'run it again: ' + command!r})")
     variables = {name: value for name, value in env.items() if "{base_url}" not in value}
     setting = [
         f"monkeypatch.setenv({name!r}, {value.replace('{key}', 'sk-test')!r})"
         for name, value in variables.items()
     ]
     text = "\n".join(f"    {line}" for line in [*setting, *body])
-    imports = ["import copy"] * ("copy." in text) + ["", "import pytest"] * ("pytest." in text) + [""]
+    imports = ["import copy"] * ("copy." in text) + ["", "import pytest", ""]
     imports += ["from onpaper import Contract"] * ("Contract." in text)
     imports.append(f"from {module} import {attribute.partition('.')[0]}")
     head = "\n".join(imports).strip("\n").replace("\n\n\n", "\n\n")
     arguments = "gateway, monkeypatch" if setting else "gateway"
-    return f'{head}\n\n\nasync def test_{title}({arguments}):\n    """{found.property.rule}"""\n{text}\n'
+    return f'{head}\n\n\n@pytest.mark.asyncio\nasync def test_{title}({arguments}):\n    """{found.property.rule}"""\n{text}\n'
+
+
+def _command(
+    found: Counterexample, factory: str, contract: str, model: str, env: Mapping[str, str]
+) -> str:
+    """The command that judges the property again."""
+    given = ["onpaper", "check", factory, "--contract", contract, "--model", model]
+    given += [part for name, value in env.items() for part in ("--env", f"{name}={value}")]
+    return shlex.join([*given, "--clause", found.property.id])
 
 
 def _made(attribute: str, model: str, constructor: Mapping[str, Any]) -> str:
@@ -113,13 +135,13 @@ def _call(given: Given, messages: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _reply_test(
-    found: Counterexample, case: Cut | Faulty, attribute: str, model: str, contract: str
+    name: str, case: Cut | Faulty, attribute: str, model: str, contract: str
 ) -> list[str]:
     said = case.reply.reading
     ask = _call(Given("stream" if case.reply.asked.stream else "complete"), repr(MESSAGES), {})
     text = f'"".join({ask})' if case.reply.asked.stream else f'({ask})["content"]'
     lines = [
-        f"gateway.play({name_of(found)!r}, provider={contract!r}, strict=False)",
+        f"gateway.play({name!r}, provider={contract!r}, strict=False)",
         _made(attribute, model, {}),
     ]
     if isinstance(case, Faulty):

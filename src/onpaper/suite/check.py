@@ -7,11 +7,14 @@ import gc
 import logging
 import os
 import queue as queues
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -74,19 +77,23 @@ def _in_processes(
     work: Sequence[tuple[Declared, Part]], patterns: tuple[str, ...], advance: Callable[[str], Any], jobs: int
 ) -> list[Verdict]:
     done = CONTEXT.Queue()
-    with ProcessPoolExecutor(jobs, mp_context=CONTEXT, initializer=_begin, initargs=(dict(os.environ), done)) as pool:
+    ending, held = CONTEXT.Pipe(duplex=False)  # closed by us, or by our death: the sign to end
+    pool = ProcessPoolExecutor(jobs, mp_context=CONTEXT, initializer=_begin, initargs=(dict(os.environ), done, ending))
+    try:
         futures = [pool.submit(_in_process, _packed(declared), patterns, part) for declared, part in work]
         while not all(one.done() for one in futures):
             _drain(done, advance)
         _drain(done, advance)
-        try:
-            return list(chain.from_iterable(one.result() for one in futures))
-        except BrokenProcessPool:
-            names = ", ".join(sorted({declared.name for declared, _ in work}))
-            raise BadInput(
-                f"a process that judged {names} ended at once: a backend that ends or crashes its process (os._exit,"
-                " a fault in an extension) cannot be judged; one --clause after the other finds the place"
-            ) from None
+        return list(chain.from_iterable(one.result() for one in futures))
+    except BrokenProcessPool:
+        names = ", ".join(sorted({declared.name for declared, _ in work}))
+        raise BadInput(
+            f"a process that judged {names} ended at once: a backend that ends or crashes its process (os._exit,"
+            " a fault in an extension) cannot be judged; one --clause after the other finds the place"
+        ) from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        held.close()
 
 
 def _drain(done: Any, advance: Callable[[str], Any]) -> None:
@@ -105,13 +112,25 @@ def quiet() -> None:
 _done: Any = None
 
 
-def _begin(environment: dict[str, str], done: Any) -> None:
+def _begin(environment: dict[str, str], done: Any, ending: Connection) -> None:
     global _done
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the first one tells us
+    threading.Thread(target=_end_with, args=(ending,), name="end", daemon=True).start()
     os.environ.clear()  # a server of forks keeps the environment in which it was started
     os.environ.update(environment)
     os.dup2(2, 1)  # standard output may be a report; also for what is printed past Python
     quiet()
     _done = done
+
+
+def _end_with(ending: Connection) -> None:
+    """End this process, whatever it is at, when the one that started it wants no more of it or is gone.
+
+    It would go on for minutes, and keep the pipes open into which that one wrote.
+    """
+    with contextlib.suppress(EOFError, OSError):
+        ending.recv()
+    os._exit(0)
 
 
 def _in_process(packed: dict[str, Any], patterns: tuple[str, ...], part: Part) -> list[Verdict]:

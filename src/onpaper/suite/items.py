@@ -58,7 +58,9 @@ class BackendCollector(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Item]:
         for item in plan(self.declared):
-            yield ClauseItem.from_parent(self, name=f"{item.clause.id}[{case_id(item.case)}]", item=item)
+            name = f"{item.clause.id}[{case_id(item.case)}]"
+            # the same id that pytest would make, but not read as a name with parameters, which --lf cannot find again
+            yield ClauseItem.from_parent(self, name=name, nodeid=f"{self.nodeid}::{name}", item=item)
         if self.declared.known_failures:
             yield KnownFailuresItem.from_parent(self, name="known-failures", declared=self.declared)
 
@@ -106,7 +108,7 @@ class ClauseBroken(AssertionError):
             f"{verdict.backend} breaks {verdict.clause} ({verdict.level})",
             f"rule:   {clause.rule}",
             f"found:  {verdict.message}",
-            f"to do:  {' '.join(clause.fix.split()) or 'onpaper explain ' + clause.id}",
+            *([f"to do:  {' '.join(clause.fix.split())}"] if clause.fix else []),
             f"source: {verdict.source}",
         ]
         super().__init__("\n".join(rows))

@@ -66,7 +66,7 @@ def _stale(
         return
     cases = {case_id(case) for case in clauses[entry.clause].cases(declared.contract)}
     if entry.case is not None and entry.case not in cases:
-        yield f"the known failures list case {entry.case!r} of {entry.clause}{nearest(entry.case, cases)}"
+        yield f"the known failures list case {entry.case!r} of {entry.clause}{nearest(entry.case, cases, listed=f'onpaper explain {entry.clause}')}"
         return
     found = {one.verdict for one in verdicts if one.clause == entry.clause and entry.case in (None, one.case)}
     if "broken" in found:

@@ -1,0 +1,162 @@
+"""What reaches a person: all of it, however wide the terminal is, whatever it can show, and wherever it goes."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from onpaper.clauses import register
+from onpaper.driving.verdict import Verdict
+from onpaper.errors import nearest
+from onpaper.report import table, terminal
+from onpaper.report.summary import red, unjudged
+
+ONPAPER = [sys.executable, "-m", "onpaper"]
+ROWS = [("endpoint.url", "https://api.example.com/openai/v1/" + "x" * 120, "example.toml"), ("auth", "true", "openai.toml")]
+WIRE = "wire: " + repr(bytes(range(256)) * 4)
+
+
+def printed(width: int, pipe: bool = False) -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, force_terminal=not pipe, width=width, color_system=None), file
+
+
+def verdict(clause: str, outcome: str, message: str = "", backend: str = "mine") -> Verdict:
+    return Verdict(backend, clause, "one", register()[clause].level, outcome, message, "https://example.com")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_a_table_loses_nothing_on_a_terminal_of_any_width(width: int) -> None:
+    console, file = printed(width)
+    table.show(console, ("fact", "value", "file"), ROWS)
+    said = file.getvalue()
+    assert max(map(len, said.splitlines())) <= width
+    letters = "".join(said.split())
+    assert letters.count("x") >= 120 and "auth" in letters and letters.count(".toml") == 2
+
+
+def test_a_row_is_one_line_of_any_length_in_a_pipe() -> None:
+    console, file = printed(100_000, pipe=True)
+    table.show(console, ("fact", "value", "file"), [*ROWS, (Text("two\nlines"), "", "")])
+    lines = file.getvalue().splitlines()
+    assert [line.split() for line in lines[1:3]] == [list(row) for row in ROWS]
+    assert lines[3] == "two; lines"
+
+
+@pytest.mark.parametrize("width", [30, 80])
+def test_the_matrix_shows_every_clause_and_count_at_any_width(width: int) -> None:
+    console, file = printed(width)
+    backends = ("a-backend", "another-backend", "a-third-backend")
+    terminal.report(console, [verdict("sse/unicode-separators", "kept", backend=one) for one in backends], False, 1.0)
+    said = file.getvalue()
+    assert "sse/unicode-separators" in said and said.count("✓") == 4  # one is the legend's
+    assert all(one in said for one in backends)
+
+
+def test_the_evidence_is_whole_in_the_log_of_a_pipe() -> None:
+    console, file = printed(100_000, pipe=True)
+    terminal.report(console, [verdict("sse/bom", "broken", f"it broke\n{WIRE}")], False, 1.0)
+    assert WIRE in file.getvalue() and "╭" not in file.getvalue()
+
+
+def test_the_root_cause_is_shown_first() -> None:
+    because = [verdict("sse/bom", "not-applicable", "an ordinary stream already comes out wrong: see stream/text")]
+    broken = [verdict("auth/blank-key", "broken", "a"), verdict("stream/text", "broken", "b")]
+    console, file = printed(200)
+    console.print(terminal.failures([*because, *broken], strict=False))
+    assert file.getvalue().index("mine: stream/text") < file.getvalue().index("mine: auth/blank-key")
+
+
+def test_a_person_is_sent_to_no_empty_page() -> None:
+    without = next(name for name, one in register().items() if not one.fix)
+    console, file = printed(200)
+    console.print(terminal.failures([verdict(without, "broken", "a")], strict=False))
+    assert "to do" not in file.getvalue() and "onpaper explain" not in file.getvalue()
+
+
+def test_a_backend_of_which_nothing_was_judged_is_red_unless_clauses_were_chosen() -> None:
+    other = verdict("sse/bom", "kept", backend="other")
+    none = [verdict("sse/bom", "not-applicable", reason) for reason in ("b", "a", "a")]
+    assert unjudged([other, *none]) == {"mine": "a"}
+    assert red([other, *none], False) and not red([other, *none], False, whole=False)
+    assert red(none, False, whole=False) and red([], False, whole=False)
+
+
+def test_the_nearest_of_many_names_are_shown_with_the_command_that_lists_them() -> None:
+    many = [f"sse/rule-{number}" for number in range(30)] + ["stream/text"]
+    said = nearest("stream/txt", many, listed="onpaper list clauses")
+    assert said.startswith("; did you mean 'stream/text'? Known: ") and said.endswith(" and 26 more (`onpaper list clauses`).")
+    assert nearest("b", ["a", "c"], listed="x") == ". Known: a, c."
+    assert all(name in nearest("stream/txt", many) for name in many)
+
+
+# ---- the whole command ----
+
+
+def run(*arguments: str, cwd: Path, **more: object) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **more.pop("env", {})}  # type: ignore[dict-item]
+    return subprocess.run([*ONPAPER, *arguments], cwd=cwd, env=env, text=True, stderr=subprocess.PIPE, timeout=60, **more)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full disk to offer")
+@pytest.mark.parametrize("arguments", [("list", "clauses"), ("list", "clauses", "--json"), ("--help",)])
+def test_a_full_disk_is_one_sentence(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = run(*arguments, cwd=tmp_path, stdout=full)
+    assert done.returncode == 2
+    assert done.stderr == "onpaper: what there is to say cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("arguments", [("list", "clauses"), ("list", "clauses", "--json"), ("explain", "sse/bom")])
+def test_a_reader_that_has_enough_ends_it_quietly(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as nobody:
+        done = run(*arguments, cwd=tmp_path, stdout=nobody)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_marks_are_plain_where_the_output_takes_ascii_only(tmp_path: Path) -> None:
+    arguments = ("check", "litellm", "--clause", "sse/bom")
+    done = run(*arguments, cwd=tmp_path, stdout=subprocess.PIPE, env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "sse/bom | +4" in done.stdout
+
+
+def test_a_backend_that_is_named_twice_is_judged_once(tmp_path: Path) -> None:
+    done = run("check", "litellm", "litellm", "--clause", "sse/bom", "--quiet", cwd=tmp_path, stdout=subprocess.PIPE)
+    assert done.stdout.startswith("4 kept in ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "known"),
+    [("contracts", "mine.toml", "groq"), ("mocks", "mine.toml", "hello"), ("cassettes", "mine/chat.yaml", "vllm/chat")],
+)
+def test_one_file_that_cannot_be_read_keeps_no_other_from_the_list(kind: str, name: str, known: str, tmp_path: Path) -> None:
+    path = tmp_path / kind / name
+    path.parent.mkdir(parents=True)
+    path.write_text("= no = such = file")
+    done = run("list", kind, cwd=tmp_path, stdout=subprocess.PIPE)
+    assert done.returncode == 2
+    assert any(line.startswith(known + " ") for line in done.stdout.splitlines())
+    (said,) = done.stderr.splitlines()
+    assert name in said
+
+
+def test_a_contract_without_recordings_is_not_said_to_be_true(tmp_path: Path) -> None:
+    done = run("truth", "groq", cwd=tmp_path, stdout=subprocess.PIPE)
+    assert "nothing seen" in done.stdout and "%" not in done.stdout
+    assert run("truth", "groq", "--at-least", "1", cwd=tmp_path, stdout=subprocess.PIPE).returncode == 1
+
+
+@pytest.mark.parametrize("percent", ["101", "-1", "nan"])
+def test_a_share_is_a_percentage(percent: str, tmp_path: Path) -> None:
+    done = run("truth", "--at-least", percent, cwd=tmp_path, stdout=subprocess.PIPE)
+    assert done.returncode == 2 and "a percentage from 0 to 100" in done.stderr
