@@ -157,11 +157,11 @@ async def finish_stop(stage: Stage, play: Play) -> None:
     _must_call(await _complete(stage, play))
 
 
-@clause("tools/history", covers=(16,), cases=(Case("dict-arguments"),), source="https://github.com/su-kaka/gcli2api/pull/406",
+@clause("tools/history", covers=(16,), cases=(Case("dict-arguments"), Case("text-arguments")), source="https://github.com/su-kaka/gcli2api/pull/406",
         why="The dict that complete() gave is sent back as history; as an object it is a 400 at OpenAI.")  # fmt: skip
 async def history(stage: Stage, case: Case) -> None:
     """In the history, a call's arguments go out as the protocol wants them (JSON text; an object in Ollama's own), also when they came in as a dict."""
-    run = await stage.complete(messages=HISTORY)
+    run = await stage.complete(messages=HISTORY if case.id == "dict-arguments" else _as_text(HISTORY))
     sent = run.body.get("messages")
     try:
         arguments = sent[1]["tool_calls"][0]["function"]["arguments"]
@@ -178,6 +178,15 @@ async def history(stage: Stage, case: Case) -> None:
             good = False
     if not good:
         raise Broken(f"the arguments went out as {arguments!r}", run.chats[0].request.body, "request body")
+
+
+def _as_text(messages: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:
+    """The messages with each call's arguments as JSON text, as a provider sent them."""
+
+    def call(one: dict[str, Any]) -> dict[str, Any]:
+        return {**one, "function": {**one["function"], "arguments": json.dumps(one["function"]["arguments"])}}
+
+    return [{**one, "tool_calls": [call(each) for each in one["tool_calls"]]} if "tool_calls" in one else one for one in messages]
 
 
 # ---- fragments in a stream ---------------------------------------------------------------------------------------
