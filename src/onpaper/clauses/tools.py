@@ -65,10 +65,12 @@ def _must_call(run: Run) -> None:
         raise Broken(f"{run.operation} gave the calls {given!r}; the server made {wanted_calls(run)!r}", run.wire)
 
 
-@clause("tools/arguments-decoded", cases=plays("tool-call", "two-tool-calls", "tool-call-after-text"), covers=(103, 106, 110), source=INTERFACE,
+@clause("tools/arguments-decoded", cases=plays("tool-call", "two-tool-calls", "tool-calls-alike", "tool-call-after-text"), covers=(103, 106, 110), source=INTERFACE,
         why="Calling code hands the arguments to a function; it should not care who encoded them.")  # fmt: skip
 async def decoded(stage: Stage, play: Play) -> None:
-    """The arguments of a tool call come out of complete() as a dict, whatever the provider sent; the order of calls is kept."""
+    """The arguments of a tool call come out of complete() as a dict, whatever the provider sent; each call comes out, in the
+    order of the calls, also one that is like another.
+    """
     _must_call(await _complete(stage, play, control=False))
 
 
@@ -91,7 +93,7 @@ async def arguments_unicode(stage: Stage, play: Play) -> None:
     _must_call(await _complete(stage, play))
 
 
-@clause("tools/ids", cases=plays("two-tool-calls"), covers=(108,), source=OPENAI, why="The result of a call is sent back under its id.")
+@clause("tools/ids", cases=plays("two-tool-calls", "tool-calls-alike"), covers=(108,), source=OPENAI, why="The result of a call is sent back under its id.")
 async def ids(stage: Stage, play: Play) -> None:
     """The ids of tool calls are kept."""
     run = await _complete(stage, play)
@@ -104,12 +106,12 @@ async def ids(stage: Stage, play: Play) -> None:
 @clause("tools/broken-arguments", protocol="sse", cases=plays("tool-call-broken-arguments", "tool-call-cut-by-length"), covers=(104, 109),
         source="https://github.com/NousResearch/hermes-agent/issues/62940", why="A tool that ran with empty arguments because the real ones did not parse.")  # fmt: skip
 async def broken_arguments(stage: Stage, play: Play) -> None:
-    """Arguments that are not JSON are an error, or come out as the raw text, flagged; they are never `{}`.
+    """Arguments that are not JSON are an error, or come out as the raw text, flagged; they are never `{}`, nor what the
+    server might have meant.
 
     Raise, or keep the text beside a mark that says so.
     """
-    run = await _complete(stage, play)
-    _never_invented(run, {})
+    _never_invented(await _complete(stage, play))
 
 
 @clause("tools/arguments-not-an-object", protocol="sse", cases=plays("tool-call-arguments-null", "tool-call-arguments-list", "tool-call-arguments-text", "tool-call-arguments-number"),
@@ -134,7 +136,7 @@ async def not_an_object(stage: Stage, play: Play) -> None:
             raise Broken(f"the arguments {raw!r} came out as {arguments!r}: neither a dict, nor the raw text, nor an error", run.wire)
 
 
-def _never_invented(run: Run, forbidden: Any) -> None:
+def _never_invented(run: Run) -> None:
     if run.error is not None:
         if type(run.error).__name__ == "Hung":
             run.must_not_raise()
@@ -146,8 +148,15 @@ def _never_invented(run: Run, forbidden: Any) -> None:
             return
         raise Broken(f"the call with the arguments {raw!r} vanished: {run.given}", run.wire)
     for _, _, arguments in calls:
-        if arguments == forbidden or arguments is None:
+        if not _holds(arguments, raw):
             raise Broken(f"the arguments {raw!r} became {arguments!r}", run.wire)
+
+
+def _holds(value: Any, raw: str) -> bool:
+    """Whether the text that the server sent is found in a value."""
+    if isinstance(value, dict | list | tuple):
+        return any(_holds(one, raw) for one in (value.values() if isinstance(value, dict) else value))
+    return raw in str(value)
 
 
 @clause("tools/finish-stop", protocol="sse", cases=plays("reply-tools-with-stop"), covers=(92,), source="https://github.com/open-webui/computer/issues/224",
@@ -206,7 +215,7 @@ async def _streamed(stage: Stage, play: Play, control: bool = True) -> Run:
     return await stage.stream(play)
 
 
-@clause("tools/streamed", cases=plays("tool-call", "two-tool-calls", "tool-call-after-text", "tool-call-unicode", cuts=("events", *CUTS)), covers=(86,),
+@clause("tools/streamed", cases=plays("tool-call", "two-tool-calls", "tool-calls-alike", "tool-call-after-text", "tool-call-unicode", cuts=("events", *CUTS)), covers=(86,),
         source="https://github.com/QwenLM/Qwen-Agent/pull/943", why="Each provider cuts a call into other fragments.")  # fmt: skip
 async def streamed(stage: Stage, play: Play) -> None:
     """A backend that declares `tool_calls` gives the calls of a stream in stats["tool_calls"], whole and in order, with the same shape as complete()."""
@@ -283,10 +292,10 @@ async def unnamed(stage: Stage, play: Play) -> None:
 
 @fragments("streamed-broken-arguments", "tool-call-broken-arguments", "tool-call-cut-by-length", why="As in complete().", source="https://github.com/14790897/MiqroForge-Desktop/pull/1100", covers=(104, 109))
 async def streamed_broken(stage: Stage, play: Play) -> None:
-    """Streamed arguments that are not JSON are an error, or the raw text, flagged; never `{}`."""
+    """Streamed arguments that are not JSON are an error, or the raw text, flagged; never `{}`, nor repaired."""
     run = await _streamed(stage, play)
     if run.error is None and not calls_of(run):
         if (run.stats or {}).get("done_reason") == "length":
             raise NotApplicable("the finish reason says that the reply was cut")
         raise Broken(f"the call vanished: {run.given}", run.wire)
-    _never_invented(run, {})
+    _never_invented(run)
