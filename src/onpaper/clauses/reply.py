@@ -124,6 +124,24 @@ async def unknown_keys(stage: Stage, play: Play) -> None:
     await _same(stage, play)
 
 
+@replies("any-object", "reply-object-absent", why="Clients that check it refuse a whole server.", source="https://github.com/caozhiyuan/copilot-api/pull/247", covers=(100,))
+async def any_object(stage: Stage, play: Play) -> None:
+    """A reply without `object` is a reply."""
+    await _same(stage, play)
+
+
+@replies("index-absent", "reply-index-absent", why="A gateway that leaves it out has one choice, and that is the reply.", source="https://github.com/songquanpeng/one-api/issues/1037", covers=(97,))
+async def index_absent(stage: Stage, play: Play) -> None:
+    """A choice without an `index` is the reply."""
+    await _same(stage, play)
+
+
+@replies("error-null", "reply-error-null", why="Some servers write every key that they know: `error` too, as null.", source="https://github.com/microsoft/foundry-local/issues/263", covers=(96, 100))
+async def error_null(stage: Stage, play: Play) -> None:
+    """`error` that is null beside ordinary choices is no error."""
+    await _same(stage, play)
+
+
 @replies("no-choices", "reply-choices-missing", "reply-choices-null", "reply-choices-empty", why="A reply without choices that becomes an empty text hides an outage.",
          source="https://github.com/open-jarvis/OpenJarvis/issues/970", covers=(95,))  # fmt: skip
 async def no_choices(stage: Stage, play: Play) -> None:

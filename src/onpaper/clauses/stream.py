@@ -138,6 +138,28 @@ async def unknown_keys(stage: Stage, play: Play) -> None:
     await same_text(stage, play)
 
 
+@keeps("any-object", "object-absent", "object-odd", why="A client that looks for chat.completion.chunk in it loses every chunk of a server that leaves it out, or copied it from another endpoint.",
+       source="https://github.com/NVIDIA/TensorRT-Edge-LLM/issues/93", covers=(85,))  # fmt: skip
+async def any_object(stage: Stage, play: Play) -> None:
+    """A chunk counts whatever its `object` says, and without one.
+
+    Look at what a chunk holds, not at how it is named.
+    """
+    await same_text(stage, play)
+
+
+@keeps("index-absent", "index-absent", why="A gateway that leaves it out has one choice, and that is the reply.", source="https://github.com/songquanpeng/one-api/issues/1037", covers=(84,))
+async def index_absent(stage: Stage, play: Play) -> None:
+    """A choice without an `index` is the reply."""
+    await same_text(stage, play)
+
+
+@keeps("error-null", "error-null", why="Some servers write every key that they know on each chunk: `error` too, as null.", source="https://github.com/microsoft/foundry-local/issues/263", covers=(71, 85))
+async def error_null(stage: Stage, play: Play) -> None:
+    """`error` that is null beside ordinary choices is no error."""
+    await same_text(stage, play)
+
+
 @clause("stream/empty-answer", cases=plays("empty-answer"), covers=(66,), source=OPENAI, why="A model may say nothing; that is no error.")
 async def empty_answer(stage: Stage, play: Play) -> None:
     """A stream that ends properly without text is an empty reply, not an error."""
@@ -224,10 +246,12 @@ async def reasoning_only(stage: Stage, play: Play) -> None:
         raise Broken(f"the reply was all reasoning, and {run.operation} gave {run.given}, stats {stats}", run.wire)
 
 
-@clause("stream/finish-reason", cases=plays("hello", "length", "unknown-finish"), covers=(70, 101), source="https://github.com/Gitlawb/openclaude/pull/1174",
+@clause("stream/finish-reason", cases=plays("hello", "length", "unknown-finish", "second-choice-ends-otherwise"), covers=(70, 101), source="https://github.com/Gitlawb/openclaude/pull/1174",
         why="Without it nobody can tell a short answer from one that was cut off.")  # fmt: skip
 async def finish_reason(stage: Stage, play: Play) -> None:
-    """A backend that declares `done_reason` gives the server's finish reason in stats["done_reason"]."""
+    """A backend that declares `done_reason` gives the server's finish reason in stats["done_reason"], that of the choice
+    which is the reply.
+    """
     needs_result(stage, "done_reason")
     await stage.plain_stream()
     run = await stage.stream(play)
