@@ -107,6 +107,14 @@ async def reply_error(stage: Stage, play: Play) -> None:
     run.must_keep_words("upstream exploded: quota drained")
 
 
+@clause("ndjson/reply-not-done", protocol="ndjson", cases=plays("ndjson-reply-not-done"), covers=(60, 95), source=NDJSON, why="A first line that is taken for the whole reply is half an answer.")
+async def reply_not_done(stage: Stage, play: Play) -> None:
+    """A reply in one piece that does not say done is an error."""
+    await stage.plain_complete()
+    run = await stage.complete(play)
+    run.must_raise("the reply does not say done")
+
+
 @clause("ndjson/counts-missing", protocol="ndjson", cases=plays("ndjson-counts-missing"), covers=(114,), source=NDJSON, why="A cached prompt is not counted again.")
 async def counts_missing(stage: Stage, play: Play) -> None:
     """A last line without counts leaves them unknown; no number is made up."""

@@ -32,7 +32,7 @@ async def _fails(stage: Stage, play: Play, why: str) -> Run:
     return run
 
 
-@clause("reply/text", cases=plays("hello", "long-answer", "verbatim", "unicode", "sse-unicode-separators"), source=OPENAI, covers=(94,), why="The plainest reply there is.")
+@clause("reply/text", cases=plays("hello", "long-answer", "verbatim", "unicode", "unicode-marks", "pieces-that-look-empty", "sse-unicode-separators"), source=OPENAI, covers=(94,), why="The plainest reply there is.")
 async def text(stage: Stage, play: Play) -> None:
     """The text of an ordinary reply comes out of complete() unchanged."""
     run = await stage.complete(play)

@@ -100,9 +100,10 @@ async def multi_line(stage: Stage, play: Play) -> None:
     await same_text(stage, play)
 
 
-@framing("other-fields", "sse-fields", "A client that takes any line for data, or stops at `id:`, loses events.", covers=(45,))
+@clause("sse/other-fields", protocol="sse", cases=(*plays("sse-fields", cuts=("events", *CUTS)), *plays("sse-field-names", cuts=("events", "random"))), covers=(45,), source=WHATWG,
+        why="A client that takes any line for data, or stops at `id:`, loses events or makes some up.")  # fmt: skip
 async def other_fields(stage: Stage, play: Play) -> None:
-    """`id`, `retry` and unknown fields never change the text."""
+    """`id`, `retry` and unknown fields never change the text; a field's name is compared as it is, case and blanks too."""
     await same_text(stage, play)
 
 

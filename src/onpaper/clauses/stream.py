@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
-from onpaper.clauses import INTERFACE, OPENAI, clause
+from onpaper.answer import Provider
+from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.clauses.conditions import applicable, needs_result
 from onpaper.clauses.sse import same_text
 from onpaper.contract import Contract
 from onpaper.driving.acts import streaming
-from onpaper.driving.play import Play, answer_of, plays
+from onpaper.driving.play import Play, answer_of, plays, recut
 from onpaper.driving.run import Run
 from onpaper.driving.stage import Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
+from onpaper.mock import Mock
 from onpaper.script import Script
 
 THREE = ("events", "bytewise", "random")
@@ -24,7 +27,7 @@ def keeps(name: str, *mocks: str, why: str, source: str, covers: tuple[int, ...]
     return clause(f"stream/{name}", protocol="sse", cases=plays(*mocks, cuts=cuts), source=source, covers=covers, why=why)
 
 
-@clause("stream/text", cases=plays("hello", "long-answer", "verbatim", cuts=("events", "whole")), covers=(47, 56), source=OPENAI,
+@clause("stream/text", cases=plays("hello", "long-answer", "verbatim", "pieces-that-look-empty", cuts=("events", "whole")), covers=(47, 56), source=OPENAI,
         why="The plainest stream there is; when this fails, read nothing into the rest.")  # fmt: skip
 async def text(stage: Stage, play: Play) -> None:
     """The text of an ordinary stream comes out whole, in order and once."""
@@ -214,10 +217,10 @@ async def stays_open(stage: Stage, play: Play) -> None:
 # ---- reasoning, refusals, tool calls ------------------------------------------------------------------------------
 
 
-@keeps("reasoning-apart", "reasoning-content", "reasoning-field", "reasoning-twice", "thinking-parts", why="Thoughts read aloud by a voice agent.",
+@keeps("reasoning-apart", "reasoning-content", "reasoning-field", "reasoning-twice", "thinking-parts", "reasoning-beside-text", why="Thoughts read aloud by a voice agent.",
        source="https://github.com/BerriAI/litellm/pull/24019", covers=(79,))  # fmt: skip
 async def reasoning_apart(stage: Stage, play: Play) -> None:
-    """Reasoning (`reasoning_content`, `reasoning`, thinking parts) never gets into the text."""
+    """Reasoning (`reasoning_content`, `reasoning`, thinking parts) never gets into the text, and takes none of it away."""
     await same_text(stage, play)
 
 
@@ -261,6 +264,37 @@ async def finish_reason(stage: Stage, play: Play) -> None:
         raise Broken(f"stats['done_reason'] is {given!r}; the server said {run.reading.finish!r}", run.wire)
 
 
+@keeps("text-beside-tool-call", "text-beside-tool-call", "text-beside-no-calls", why="A client that looks for tool calls first passes over the text that came with them.",
+       source="https://github.com/endolith/open-interpreter/issues/316", covers=(68, 86))  # fmt: skip
+async def text_beside_tool_call(stage: Stage, play: Play) -> None:
+    """Text in a chunk that carries a tool call too, or an empty list of them, is delivered."""
+    if play.name == "text-beside-tool-call":
+        apart = await stage.stream(Play("tool-call-after-text"))
+        if apart.error is not None or apart.text != apart.reading.text:
+            raise NotApplicable("the backend refuses tool calls in a stream, as it may, or loses text before them: see sse/any-cut")
+    await same_text(stage, play)
+
+
+MANY = tuple(f"word{number} " for number in range(2_000))
+
+
+@clause("stream/many-pieces", cases=(Case("two-thousand"),), covers=(47,), source=INTERFACE, why="A count that somebody once thought was large enough cuts a long answer off, and nobody is told.")
+async def many_pieces(stage: Stage, case: Case) -> None:
+    """A stream of two thousand pieces comes through whole."""
+    await stage.plain_stream()
+    provider = Provider(stage.contract, Mock.of({"about": "Two thousand pieces", "reply": [{"text": list(MANY)}]}), strict=False)
+
+    def unlimited(request: Request) -> Script:
+        """The whole answer, whatever limit the client has set itself."""
+        asked = {key: value for key, value in request.json().items() if key in ("model", "messages", "stream", "stream_options")}
+        return recut(provider(replace(request, body=json.dumps(asked).encode())), "whole")
+
+    run = await stage.drive("stream()", streaming(), unlimited)
+    run.must_not_raise()
+    if run.text != "".join(MANY):
+        raise Broken(f"{len(MANY)} pieces were sent, {len(run.text)} of {len(''.join(MANY))} characters came out")
+
+
 CALLING = ("tool_calls", "tool_call", "function_call")
 """Finish reasons that say that a tool was called."""
 
@@ -294,7 +328,7 @@ async def refusal_signalled(stage: Stage, play: Play) -> None:
         raise Broken(f"the model refused, and {run.operation} gave {run.given}, stats {run.stats}", run.wire)
 
 
-@clause("stream/unicode", cases=plays("unicode", "sse-unicode-separators", cuts=THREE), covers=(48, 50), source=OPENAI, why="Text is text.")
+@clause("stream/unicode", cases=plays("unicode", "unicode-marks", "sse-unicode-separators", cuts=THREE), covers=(48, 50), source=OPENAI, why="Text is text.")
 async def unicode_text(stage: Stage, play: Play) -> None:
-    """Other scripts, emoji and odd separators come through a stream unchanged."""
+    """Other scripts, emoji, odd separators, marks and characters that nobody sees come through a stream unchanged."""
     await same_text(stage, applicable(stage, play))
