@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from onpaper.clauses import INTERFACE, OPENAI, Case, clause
+from onpaper.clauses import INTERFACE, NDJSON, OPENAI, Case, clause
 from onpaper.clauses.conditions import applicable
 from onpaper.driving.acts import opened
 from onpaper.driving.play import Play, plays
@@ -127,6 +127,26 @@ async def context_window(stage: Stage, case: Case) -> None:
         windows.append(window)
     if None not in windows and windows[0] != windows[1]:
         raise Broken(f"ctx_max is {windows[0]} after a small reply and {windows[1]} after a large one; the window has not changed")
+
+
+@clause("usage/window-asked-for", protocol="ndjson", level="should", policy=True, cases=(Case("stream"), Case("complete")), covers=(113,), source=f"{NDJSON}#generate-a-chat-completion",
+        why="A server that is not asked for a window takes its own, often 4096, and drops the beginning of a longer prompt without a word.")  # fmt: skip
+async def window_asked_for(stage: Stage, case: Case) -> None:
+    """The window that ctx_max shows is the one that the request asks for, where the provider sizes it by request.
+
+    Send the configured window as `num_ctx` with each call.
+    """
+    if "num_ctx" not in stage.contract.get("body.definitions.options.properties", {}):
+        raise NotApplicable("the provider does not size its window by request")
+    run = await _both(stage, Play("hello"), case.id)
+    run.must_not_raise()
+    window = ((run.stats or {}) if case.id == "stream" else run.usage).get("ctx_max")
+    if not window:
+        raise NotApplicable("the backend shows no window")
+    options = run.body.get("options")
+    asked = options.get("num_ctx") if isinstance(options, dict) else None
+    if asked != window:
+        raise Broken(f"ctx_max shows {window}, and the request asks for num_ctx {asked!r}", run.chats[0].request.body, "request body")
 
 
 @clause("usage/missing", cases=(Case("stream-no-usage"), Case("complete-no-usage"), Case("complete-reply-no-usage"), Case("complete-reply-usage-null")), covers=(114, 119),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..correct import Correct
+from ..lines import CorrectLines
 from ..reply import Reply, count
 from ..table import breaks
 
@@ -69,3 +70,12 @@ class CountsAtTheSentinel(Correct):
         super().ended(reply)
         if not reply.over:
             reply.prompt = reply.completion = None
+
+
+@breaks("usage/window-asked-for", "ctx_max shows 8192, and the request asks for num_ctx None")
+class ShowsAWindowItDidNotAskFor(CorrectLines):
+    """Shows its window, and leaves the server at its own."""
+
+    def body(self, *args: Any) -> dict[str, Any]:
+        body = super().body(*args)
+        return body | {"options": {key: value for key, value in body["options"].items() if key != "num_ctx"}}
