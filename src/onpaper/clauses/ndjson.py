@@ -81,9 +81,9 @@ async def truncated(stage: Stage, play: Play) -> None:
     run.must_raise("no line said done")
 
 
-@fails("error-line", "ndjson-error-line", "ndjson-error-first", why="An engine that fails in the middle writes {\"error\": …} under the status 200.", covers=(71, 75, 151))
+@fails("error-line", "ndjson-error-line", "ndjson-error-first", "ndjson-error-object", why="An engine that fails in the middle writes {\"error\": …} under the status 200.", covers=(71, 75, 151))
 async def error_line(stage: Stage, play: Play) -> None:
-    """A line with `error` is an error that keeps the server's words."""
+    """A line with `error`, text or object, is an error that keeps the server's words."""
     await stage.plain_stream()
     run = await stage.stream(play)
     run.must_raise("a line carried an error")

@@ -47,7 +47,7 @@ class RemovesWhatNobodySees(Tidying):
         return re.sub("[\u200b\u00ad\ufeff]", "", text)
 
 
-@breaks("stream/text", "the server said '0 1\\nnull None\\tfalse undefined")
+@breaks("stream/text", "the server said '\\n0 1\\nnull None\\tfalse undefined")
 class SkipsBlankPieces(Tidying):
     """Passes over a piece that is one blank."""
 
@@ -55,12 +55,22 @@ class SkipsBlankPieces(Tidying):
         return "" if text == " " else text
 
 
-@breaks("stream/text", "the server said '0 1\\nnull None\\tfalse undefined")
+@breaks("stream/text", "the server said '\\n0 1\\nnull None\\tfalse undefined")
 class TakesWordsForNothing(Tidying):
     """Passes over a piece that looks like no value."""
 
     def tidied(self, text: str) -> str:
         return "" if text in ("0", "null", "None", "undefined") else text
+
+
+@breaks("stream/text", "the server said '\\n0 1\\nnull None\\tfalse undefined")
+class SkipsBlanksAtTheStart(Correct):
+    """Passes over blank pieces before the first word."""
+
+    def add(self, reply: Reply, choice: Choice, message: Any) -> str:
+        if "delta" in choice and not reply.text and not str((message or {}).get("content") or "").strip():
+            message = (message or {}) | {"content": None}
+        return super().add(reply, choice, message)
 
 
 @breaks("stream/many-pieces", "2000 pieces were sent")
@@ -175,6 +185,22 @@ class ReadsRawBytes(Reading):
 
     async def read_whole(self, response: httpx.Response) -> bytes:
         return b"".join([piece async for piece in response.aiter_raw()])
+
+
+@breaks("reply/long", "raised Failed: this is not JSON")
+class ReadsSomeKilobytes(Reading):
+    """Reads 64 kilobytes of a reply in one piece."""
+
+    async def read_whole(self, response: httpx.Response) -> bytes:
+        return (await super().read_whole(response))[:65536]
+
+
+@breaks("ndjson/error-line", "a line carried an error, but stream() gave the text")
+class KnowsErrorsAsText(CorrectLines):
+    """Takes `error` for an error where it is text."""
+
+    def is_error(self, value: Any) -> bool:
+        return isinstance(value, dict) and isinstance(value.get("error"), str)
 
 
 @breaks("ndjson/reply-not-done", "the reply does not say done, but complete() gave")
