@@ -12,7 +12,7 @@ from typing import Any
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.clauses.conditions import accepts, needs_tools, needs_value, offers_tools, refused
 from onpaper.clauses.operations import HISTORY, UNICODE, WEATHER, operate
-from onpaper.driving.acts import MESSAGES, completing, streaming
+from onpaper.driving.acts import completing, streaming
 from onpaper.driving.play import Play
 from onpaper.driving.run import Run
 from onpaper.driving.stage import Setup, Stage
@@ -81,29 +81,6 @@ async def model(stage: Stage, case: Case) -> None:
         raise NotApplicable(f"the backend refuses the model's name: {run.error}")
     if run.body.get("model") != case.id:
         raise Broken(f"model {case.id!r} went out as {run.body.get('model')!r}", run.chats[0].request.body, "request body")
-
-
-@clause(
-    "body/messages",
-    cases=(*METHODS, Case("stream-long"), Case("complete-long")),
-    covers=(15,),
-    source=INTERFACE,
-    why="A client that drops, cuts, merges or reorders messages changes the prompt behind the application's back.",
-)
-async def messages(stage: Stage, case: Case) -> None:
-    """The messages go out as they were given, in their order.
-
-    Pass them through; convert only what the provider's protocol writes differently.
-    """
-    turn = [{"role": "assistant", "content": "Hello."}, {"role": "user", "content": "Again."}]
-    if case.id.endswith("-long"):
-        turn = [*turn, {"role": "assistant", "content": "Hello. " * 4000}, {"role": "user", "content": "Once more."}] * 20
-    given = [*MESSAGES, *turn]
-    run = await (stage.stream(messages=given) if case.id.startswith("stream") else stage.complete(messages=given))
-    sent = run.body.get("messages")
-    plain = [(one.get("role"), one.get("content")) for one in sent] if _objects(sent) else sent
-    if plain != [(one["role"], one["content"]) for one in given]:
-        raise Broken(f"{len(given)} messages were given, other ones went out", run.chats[0].request.body, "request body")
 
 
 def _objects(value: Any) -> bool:

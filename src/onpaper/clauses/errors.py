@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
 from onpaper.clauses.conditions import applicable, limited, needs_result
 from onpaper.driving.acts import MESSAGES, completing, opened, streaming
-from onpaper.driving.play import Play
+from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run, chain, status_of
 from onpaper.driving.stage import Stage
 from onpaper.driving.verdict import Broken, NotApplicable
+from onpaper.exchange import Request
 from onpaper.script import Script, Write
 
 STATUSES = ("bad-request", "unauthorized", "forbidden", "model-not-found", "rate-limit", "context-length", "server-error", "overloaded", "html-502", "error-no-body")
@@ -128,6 +131,45 @@ async def no_retry(stage: Stage, case: Case) -> None:
         raise Broken(f"the request was sent {len(run.chats)} times")
 
 
+ASKED_ONCE = {
+    "stream": ("truncated-empty", "no-events", "error-first", "html-200", "ndjson-error-first", "empty-answer"),
+    "complete": ("reply-cut", "reply-not-json", "html-200", "error-200", "empty-answer"),
+}
+"""Replies with status 200 that fail before any text, or hold none."""
+
+
+@clause("errors/no-second-reply", cases=tuple(Case(f"{method}-{name}", (method, name)) for method, names in ASKED_ONCE.items() for name in (*names, "connection-lost")),
+        covers=(145,), source=INTERFACE, why="A reply that was cut off, cannot be read or says nothing is billed; asked for again it is billed twice.")  # fmt: skip
+async def no_second_reply(stage: Stage, case: Case) -> None:
+    """A reply that breaks off before its text, cannot be read or is empty is not asked for again, nor in another way,
+    unless the backend declares `retries`.
+
+    Raise what went wrong, give the empty reply as it is, and let the caller decide.
+    """
+    if stage.declared.can("retries") == "yes":
+        raise NotApplicable("the backend declares retries")
+    method, name = case.value
+    await (stage.plain_stream() if method == "stream" else stage.plain_complete())
+    if name == "connection-lost":
+        run = await stage.drive(f"{method}()", streaming() if method == "stream" else completing(), _lost(stage))
+    else:
+        play = applicable(stage, Play(name))
+        run = await (stage.stream(play) if method == "stream" else stage.complete(play))
+    if len(run.chats) > 1:
+        raise Broken(f"the reply was asked for {len(run.chats)} times", run.wire)
+
+
+def _lost(stage: Stage) -> Callable[[Request], Script]:
+    """Answers with the first bytes of a greeting, and closes the connection inside the body: no text has come yet."""
+    answer = answer_of(Play("hello"), stage.contract)
+
+    def cut(request: Request) -> Script:
+        script = answer(request)
+        return replace(script, writes=(Write(script.body[:9]),), length=len(script.body), transfer="length", end="cut")
+
+    return cut
+
+
 @clause("errors/no-retry-after-text", covers=(145,), source=INTERFACE, why="A stream that begins again says its first words twice.")
 async def no_retry_after_text(stage: Stage, case: Case) -> None:
     """A stream that fails after its first text is never begun again."""
@@ -170,8 +212,6 @@ async def releases(stage: Stage, case: Case) -> None:
     """A refused call leaves no connection checked out: after 30 of them an ordinary one still works."""
     stage.needs(case.id)
     await stage.plain_stream()
-    from onpaper.driving.play import answer_of
-
     bad, good = answer_of(Play("rate-limit"), stage.contract), answer_of(Play("hello"), stage.contract)
     count = 0
 

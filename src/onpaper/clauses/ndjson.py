@@ -81,9 +81,9 @@ async def truncated(stage: Stage, play: Play) -> None:
     run.must_raise("no line said done")
 
 
-@fails("error-line", "ndjson-error-line", "ndjson-error-first", why="An engine that fails in the middle writes {\"error\": …} under the status 200.", covers=(71, 75, 151))
+@fails("error-line", "ndjson-error-line", "ndjson-error-first", "ndjson-error-object", why="An engine that fails in the middle writes {\"error\": …} under the status 200.", covers=(71, 75, 151))
 async def error_line(stage: Stage, play: Play) -> None:
-    """A line with `error` is an error that keeps the server's words."""
+    """A line with `error`, text or object, is an error that keeps the server's words."""
     await stage.plain_stream()
     run = await stage.stream(play)
     run.must_raise("a line carried an error")
@@ -105,6 +105,14 @@ async def reply_error(stage: Stage, play: Play) -> None:
     run = await stage.complete(play)
     run.must_raise("the reply was an error object")
     run.must_keep_words("upstream exploded: quota drained")
+
+
+@clause("ndjson/reply-not-done", protocol="ndjson", cases=plays("ndjson-reply-not-done"), covers=(60, 95), source=NDJSON, why="A first line that is taken for the whole reply is half an answer.")
+async def reply_not_done(stage: Stage, play: Play) -> None:
+    """A reply in one piece that does not say done is an error."""
+    await stage.plain_complete()
+    run = await stage.complete(play)
+    run.must_raise("the reply does not say done")
 
 
 @clause("ndjson/counts-missing", protocol="ndjson", cases=plays("ndjson-counts-missing"), covers=(114,), source=NDJSON, why="A cached prompt is not counted again.")

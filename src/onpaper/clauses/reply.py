@@ -32,7 +32,7 @@ async def _fails(stage: Stage, play: Play, why: str) -> Run:
     return run
 
 
-@clause("reply/text", cases=plays("hello", "long-answer", "verbatim", "unicode", "sse-unicode-separators"), source=OPENAI, covers=(94,), why="The plainest reply there is.")
+@clause("reply/text", cases=plays("hello", "long-answer", "verbatim", "unicode", "unicode-marks", "pieces-that-look-empty", "sse-unicode-separators"), source=OPENAI, covers=(94,), why="The plainest reply there is.")
 async def text(stage: Stage, play: Play) -> None:
     """The text of an ordinary reply comes out of complete() unchanged."""
     run = await stage.complete(play)
@@ -123,6 +123,24 @@ async def by_index(stage: Stage, play: Play) -> None:
 @replies("unknown-keys", "reply-unknown-keys", why="Strict models of the reply break with every new key.", source="https://github.com/mozilla-ai/any-llm/issues/1164", covers=(100,))
 async def unknown_keys(stage: Stage, play: Play) -> None:
     """Keys nobody knows, `created: null` and an empty id are no reason to fail."""
+    await _same(stage, play)
+
+
+@replies("any-object", "reply-object-absent", why="Clients that check it refuse a whole server.", source="https://github.com/caozhiyuan/copilot-api/pull/247", covers=(100,))
+async def any_object(stage: Stage, play: Play) -> None:
+    """A reply without `object` is a reply."""
+    await _same(stage, play)
+
+
+@replies("index-absent", "reply-index-absent", why="A gateway that leaves it out has one choice, and that is the reply.", source="https://github.com/songquanpeng/one-api/issues/1037", covers=(97,))
+async def index_absent(stage: Stage, play: Play) -> None:
+    """A choice without an `index` is the reply."""
+    await _same(stage, play)
+
+
+@replies("error-null", "reply-error-null", why="Some servers write every key that they know: `error` too, as null.", source="https://github.com/microsoft/foundry-local/issues/263", covers=(96, 100))
+async def error_null(stage: Stage, play: Play) -> None:
+    """`error` that is null beside ordinary choices is no error."""
     await _same(stage, play)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
-from onpaper.clauses import INTERFACE, OPENAI, clause
+from onpaper.answer import Provider
+from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.clauses.conditions import applicable, needs_result
 from onpaper.clauses.sse import same_text
 from onpaper.contract import Contract
 from onpaper.driving.acts import streaming
-from onpaper.driving.play import Play, answer_of, plays
+from onpaper.driving.play import Play, answer_of, plays, recut
 from onpaper.driving.run import Run
 from onpaper.driving.stage import Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
+from onpaper.mock import Mock
 from onpaper.script import Script
 
 THREE = ("events", "bytewise", "random")
@@ -24,7 +27,7 @@ def keeps(name: str, *mocks: str, why: str, source: str, covers: tuple[int, ...]
     return clause(f"stream/{name}", protocol="sse", cases=plays(*mocks, cuts=cuts), source=source, covers=covers, why=why)
 
 
-@clause("stream/text", cases=plays("hello", "long-answer", "verbatim", cuts=("events", "whole")), covers=(47, 56), source=OPENAI,
+@clause("stream/text", cases=plays("hello", "long-answer", "verbatim", "pieces-that-look-empty", cuts=("events", "whole")), covers=(47, 56), source=OPENAI,
         why="The plainest stream there is; when this fails, read nothing into the rest.")  # fmt: skip
 async def text(stage: Stage, play: Play) -> None:
     """The text of an ordinary stream comes out whole, in order and once."""
@@ -138,6 +141,28 @@ async def unknown_keys(stage: Stage, play: Play) -> None:
     await same_text(stage, play)
 
 
+@keeps("any-object", "object-absent", "object-odd", why="A client that looks for chat.completion.chunk in it loses every chunk of a server that leaves it out, or copied it from another endpoint.",
+       source="https://github.com/NVIDIA/TensorRT-Edge-LLM/issues/93", covers=(85,))  # fmt: skip
+async def any_object(stage: Stage, play: Play) -> None:
+    """A chunk counts whatever its `object` says, and without one.
+
+    Look at what a chunk holds, not at how it is named.
+    """
+    await same_text(stage, play)
+
+
+@keeps("index-absent", "index-absent", why="A gateway that leaves it out has one choice, and that is the reply.", source="https://github.com/songquanpeng/one-api/issues/1037", covers=(84,))
+async def index_absent(stage: Stage, play: Play) -> None:
+    """A choice without an `index` is the reply."""
+    await same_text(stage, play)
+
+
+@keeps("error-null", "error-null", why="Some servers write every key that they know on each chunk: `error` too, as null.", source="https://github.com/microsoft/foundry-local/issues/263", covers=(71, 85))
+async def error_null(stage: Stage, play: Play) -> None:
+    """`error` that is null beside ordinary choices is no error."""
+    await same_text(stage, play)
+
+
 @clause("stream/empty-answer", cases=plays("empty-answer"), covers=(66,), source=OPENAI, why="A model may say nothing; that is no error.")
 async def empty_answer(stage: Stage, play: Play) -> None:
     """A stream that ends properly without text is an empty reply, not an error."""
@@ -194,10 +219,10 @@ async def stays_open(stage: Stage, play: Play) -> None:
 # ---- reasoning, refusals, tool calls ------------------------------------------------------------------------------
 
 
-@keeps("reasoning-apart", "reasoning-content", "reasoning-field", "reasoning-twice", "thinking-parts", why="Thoughts read aloud by a voice agent.",
+@keeps("reasoning-apart", "reasoning-content", "reasoning-field", "reasoning-twice", "thinking-parts", "reasoning-beside-text", why="Thoughts read aloud by a voice agent.",
        source="https://github.com/BerriAI/litellm/pull/24019", covers=(79,))  # fmt: skip
 async def reasoning_apart(stage: Stage, play: Play) -> None:
-    """Reasoning (`reasoning_content`, `reasoning`, thinking parts) never gets into the text."""
+    """Reasoning (`reasoning_content`, `reasoning`, thinking parts) never gets into the text, and takes none of it away."""
     await same_text(stage, play)
 
 
@@ -226,10 +251,12 @@ async def reasoning_only(stage: Stage, play: Play) -> None:
         raise Broken(f"the reply was all reasoning, and {run.operation} gave {run.given}, stats {stats}", run.wire)
 
 
-@clause("stream/finish-reason", cases=plays("hello", "length", "unknown-finish"), covers=(70, 101), source="https://github.com/Gitlawb/openclaude/pull/1174",
+@clause("stream/finish-reason", cases=plays("hello", "length", "unknown-finish", "second-choice-ends-otherwise"), covers=(70, 101), source="https://github.com/Gitlawb/openclaude/pull/1174",
         why="Without it nobody can tell a short answer from one that was cut off.")  # fmt: skip
 async def finish_reason(stage: Stage, play: Play) -> None:
-    """A backend that declares `done_reason` gives the server's finish reason in stats["done_reason"]."""
+    """A backend that declares `done_reason` gives the server's finish reason in stats["done_reason"], that of the choice
+    which is the reply.
+    """
     needs_result(stage, "done_reason")
     await stage.plain_stream()
     run = await stage.stream(play)
@@ -237,6 +264,37 @@ async def finish_reason(stage: Stage, play: Play) -> None:
     given = (run.stats or {}).get("done_reason")
     if given != run.reading.finish:
         raise Broken(f"stats['done_reason'] is {given!r}; the server said {run.reading.finish!r}", run.wire)
+
+
+@keeps("text-beside-tool-call", "text-beside-tool-call", "text-beside-no-calls", why="A client that looks for tool calls first passes over the text that came with them.",
+       source="https://github.com/endolith/open-interpreter/issues/316", covers=(68, 86))  # fmt: skip
+async def text_beside_tool_call(stage: Stage, play: Play) -> None:
+    """Text in a chunk that carries a tool call too, or an empty list of them, is delivered."""
+    if play.name == "text-beside-tool-call":
+        apart = await stage.stream(Play("tool-call-after-text"))
+        if apart.error is not None or apart.text != apart.reading.text:
+            raise NotApplicable("the backend refuses tool calls in a stream, as it may, or loses text before them: see sse/any-cut")
+    await same_text(stage, play)
+
+
+MANY = tuple(f"word{number} " for number in range(2_000))
+
+
+@clause("stream/many-pieces", cases=(Case("two-thousand"),), covers=(47,), source=INTERFACE, why="A count that somebody once thought was large enough cuts a long answer off, and nobody is told.")
+async def many_pieces(stage: Stage, case: Case) -> None:
+    """A stream of two thousand pieces comes through whole."""
+    await stage.plain_stream()
+    provider = Provider(stage.contract, Mock.of({"about": "Two thousand pieces", "reply": [{"text": list(MANY)}]}), strict=False)
+
+    def unlimited(request: Request) -> Script:
+        """The whole answer, whatever limit the client has set itself."""
+        asked = {key: value for key, value in request.json().items() if key in ("model", "messages", "stream", "stream_options")}
+        return recut(provider(replace(request, body=json.dumps(asked).encode())), "whole")
+
+    run = await stage.drive("stream()", streaming(), unlimited)
+    run.must_not_raise()
+    if run.text != "".join(MANY):
+        raise Broken(f"{len(MANY)} pieces were sent, {len(run.text)} of {len(''.join(MANY))} characters came out")
 
 
 CALLING = ("tool_calls", "tool_call", "function_call")
@@ -272,7 +330,7 @@ async def refusal_signalled(stage: Stage, play: Play) -> None:
         raise Broken(f"the model refused, and {run.operation} gave {run.given}, stats {run.stats}", run.wire)
 
 
-@clause("stream/unicode", cases=plays("unicode", "sse-unicode-separators", cuts=THREE), covers=(48, 50), source=OPENAI, why="Text is text.")
+@clause("stream/unicode", cases=plays("unicode", "unicode-marks", "sse-unicode-separators", cuts=THREE), covers=(48, 50), source=OPENAI, why="Text is text.")
 async def unicode_text(stage: Stage, play: Play) -> None:
-    """Other scripts, emoji and odd separators come through a stream unchanged."""
+    """Other scripts, emoji, odd separators, marks and characters that nobody sees come through a stream unchanged."""
     await same_text(stage, applicable(stage, play))

@@ -11,10 +11,11 @@ from onpaper.driving.verdict import Broken, NotApplicable
 INCOMPLETE = "https://github.com/griffinwork40/agent-afk/pull/635"
 
 
-@clause("stream/truncated", protocol="sse", cases=plays("truncated", "truncated-empty", cuts=("events", "random")), covers=(60,), source=INCOMPLETE,
+@clause("stream/truncated", protocol="sse", cases=plays("truncated", "truncated-empty", "truncated-with-usage", "truncated-at-a-full-stop", "truncated-but-for-the-second", cuts=("events", "random")), covers=(60,), source=INCOMPLETE,
         why="All seven clients measured report half an answer as a whole one.")  # fmt: skip
 async def truncated(stage: Stage, play: Play) -> None:
-    """A stream that ends with neither a finish reason nor [DONE] is an error.
+    """A stream that ends with neither a finish reason of its choice nor [DONE] is an error, whatever counts it
+    carried and however its text ends.
 
     Remember whether you saw either; at the end of the body, raise if not, with the partial text on the exception.
     """

@@ -66,10 +66,12 @@ def _must_call(run: Run) -> None:
         raise Broken(f"{run.operation} gave the calls {given!r}; the server made {wanted_calls(run)!r}", run.wire)
 
 
-@clause("tools/arguments-decoded", cases=plays("tool-call", "two-tool-calls", "tool-call-after-text"), covers=(103, 106, 110), source=INTERFACE,
+@clause("tools/arguments-decoded", cases=plays("tool-call", "two-tool-calls", "tool-calls-alike", "tool-call-after-text"), covers=(103, 106, 110), source=INTERFACE,
         why="Calling code hands the arguments to a function; it should not care who encoded them.")  # fmt: skip
 async def decoded(stage: Stage, play: Play) -> None:
-    """The arguments of a tool call come out of complete() as a dict, whatever the provider sent; the order of calls is kept."""
+    """The arguments of a tool call come out of complete() as a dict, whatever the provider sent; each call comes out, in the
+    order of the calls, also one that is like another.
+    """
     _must_call(await _complete(stage, play, control=False))
 
 
@@ -92,7 +94,7 @@ async def arguments_unicode(stage: Stage, play: Play) -> None:
     _must_call(await _complete(stage, play))
 
 
-@clause("tools/ids", cases=plays("two-tool-calls"), covers=(108,), source=OPENAI, why="The result of a call is sent back under its id.")
+@clause("tools/ids", cases=plays("two-tool-calls", "tool-calls-alike"), covers=(108,), source=OPENAI, why="The result of a call is sent back under its id.")
 async def ids(stage: Stage, play: Play) -> None:
     """The ids of tool calls are kept."""
     run = await _complete(stage, play)
@@ -105,12 +107,12 @@ async def ids(stage: Stage, play: Play) -> None:
 @clause("tools/broken-arguments", protocol="sse", cases=plays("tool-call-broken-arguments", "tool-call-cut-by-length"), covers=(104, 109),
         source="https://github.com/NousResearch/hermes-agent/issues/62940", why="A tool that ran with empty arguments because the real ones did not parse.")  # fmt: skip
 async def broken_arguments(stage: Stage, play: Play) -> None:
-    """Arguments that are not JSON are an error, or come out as the raw text, flagged; they are never `{}`.
+    """Arguments that are not JSON are an error, or come out as the raw text, flagged; they are never `{}`, nor what the
+    server might have meant.
 
     Raise, or keep the text beside a mark that says so.
     """
-    run = await _complete(stage, play)
-    _never_invented(run, {})
+    _never_invented(await _complete(stage, play))
 
 
 @clause("tools/arguments-not-an-object", protocol="sse", cases=plays("tool-call-arguments-null", "tool-call-arguments-list", "tool-call-arguments-text", "tool-call-arguments-number"),
@@ -135,7 +137,7 @@ async def not_an_object(stage: Stage, play: Play) -> None:
             raise Broken(f"the arguments {raw!r} came out as {arguments!r}: neither a dict, nor the raw text, nor an error", run.wire)
 
 
-def _never_invented(run: Run, forbidden: Any) -> None:
+def _never_invented(run: Run) -> None:
     if run.error is not None:
         if type(run.error).__name__ == "Hung":
             run.must_not_raise()
@@ -147,8 +149,15 @@ def _never_invented(run: Run, forbidden: Any) -> None:
             return
         raise Broken(f"the call with the arguments {raw!r} vanished: {run.given}", run.wire)
     for _, _, arguments in calls:
-        if arguments == forbidden or arguments is None:
+        if not _holds(arguments, raw):
             raise Broken(f"the arguments {raw!r} became {arguments!r}", run.wire)
+
+
+def _holds(value: Any, raw: str) -> bool:
+    """Whether the text that the server sent is found in a value."""
+    if isinstance(value, dict | list | tuple):
+        return any(_holds(one, raw) for one in (value.values() if isinstance(value, dict) else value))
+    return raw in str(value)
 
 
 @clause("tools/finish-stop", protocol="sse", cases=plays("reply-tools-with-stop"), covers=(92,), source="https://github.com/open-webui/computer/issues/224",
@@ -158,12 +167,12 @@ async def finish_stop(stage: Stage, play: Play) -> None:
     _must_call(await _complete(stage, play))
 
 
-@clause("tools/history", covers=(16,), cases=(Case("dict-arguments"),), source="https://github.com/su-kaka/gcli2api/pull/406",
+@clause("tools/history", covers=(16,), cases=(Case("dict-arguments"), Case("text-arguments")), source="https://github.com/su-kaka/gcli2api/pull/406",
         why="The dict that complete() gave is sent back as history; as an object it is a 400 at OpenAI.")  # fmt: skip
 async def history(stage: Stage, case: Case) -> None:
     """In the history, a call's arguments go out as the protocol wants them (JSON text; an object in Ollama's own), also when they came in as a dict."""
     needs_value(stage, messages=HISTORY)
-    run = await stage.complete(messages=HISTORY)
+    run = await stage.complete(messages=HISTORY if case.id == "dict-arguments" else _as_text(HISTORY))
     sent = run.body.get("messages")
     try:
         arguments = sent[1]["tool_calls"][0]["function"]["arguments"]
@@ -180,6 +189,15 @@ async def history(stage: Stage, case: Case) -> None:
             good = False
     if not good:
         raise Broken(f"the arguments went out as {arguments!r}", run.chats[0].request.body, "request body")
+
+
+def _as_text(messages: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:
+    """The messages with each call's arguments as JSON text, as a provider sent them."""
+
+    def call(one: dict[str, Any]) -> dict[str, Any]:
+        return {**one, "function": {**one["function"], "arguments": json.dumps(one["function"]["arguments"])}}
+
+    return [{**one, "tool_calls": [call(each) for each in one["tool_calls"]]} if "tool_calls" in one else one for one in messages]
 
 
 # ---- fragments in a stream ---------------------------------------------------------------------------------------
@@ -199,7 +217,7 @@ async def _streamed(stage: Stage, play: Play, control: bool = True) -> Run:
     return await stage.stream(play)
 
 
-@clause("tools/streamed", cases=plays("tool-call", "two-tool-calls", "tool-call-after-text", "tool-call-unicode", cuts=("events", *CUTS)), covers=(86,),
+@clause("tools/streamed", cases=plays("tool-call", "two-tool-calls", "tool-calls-alike", "tool-call-after-text", "tool-call-unicode", cuts=("events", *CUTS)), covers=(86,),
         source="https://github.com/QwenLM/Qwen-Agent/pull/943", why="Each provider cuts a call into other fragments.")  # fmt: skip
 async def streamed(stage: Stage, play: Play) -> None:
     """A backend that declares `tool_calls` gives the calls of a stream in stats["tool_calls"], whole and in order, with the same shape as complete()."""
@@ -276,10 +294,10 @@ async def unnamed(stage: Stage, play: Play) -> None:
 
 @fragments("streamed-broken-arguments", "tool-call-broken-arguments", "tool-call-cut-by-length", why="As in complete().", source="https://github.com/14790897/MiqroForge-Desktop/pull/1100", covers=(104, 109))
 async def streamed_broken(stage: Stage, play: Play) -> None:
-    """Streamed arguments that are not JSON are an error, or the raw text, flagged; never `{}`."""
+    """Streamed arguments that are not JSON are an error, or the raw text, flagged; never `{}`, nor repaired."""
     run = await _streamed(stage, play)
     if run.error is None and not calls_of(run):
         if (run.stats or {}).get("done_reason") == "length":
             raise NotApplicable("the finish reason says that the reply was cut")
         raise Broken(f"the call vanished: {run.given}", run.wire)
-    _never_invented(run, {})
+    _never_invented(run)

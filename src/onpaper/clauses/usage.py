@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from onpaper.clauses import INTERFACE, OPENAI, Case, clause
+from onpaper.clauses import INTERFACE, NDJSON, OPENAI, Case, clause
 from onpaper.clauses.conditions import applicable
 from onpaper.driving.acts import opened
 from onpaper.driving.play import Play, plays
@@ -63,6 +63,26 @@ async def usage_counts(stage: Stage, case: Case) -> None:
     must_count(run, usage.prompt, usage.completion)
 
 
+@clause("usage/complete-stats", cases=tuple(Case(mock) for mock in COUNTED), covers=(111,), source=INTERFACE, why="The gauge reads the same dict whichever method filled it.")
+async def complete_stats(stage: Stage, case: Case) -> None:
+    """Counts that complete() puts into `stats` are the server's, each in its place, as in its result.
+
+    Fill `stats` and the result from one reading of the reply.
+    """
+    if not stage.takes("complete", "stats"):
+        raise NotApplicable("complete() takes no stats")
+    run = await _both(stage, Play(case.id), "complete")
+    usage, stats = run.reading.usage, run.stats or {}
+    if usage is None or counts(run) != (usage.prompt, usage.completion):
+        raise NotApplicable("the counts of the result are already wrong: see usage/counts")
+    wanted = {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion, "ctx_used": (usage.prompt or 0) + (usage.completion or 0)}
+    if all(stats.get(name) is None for name in wanted):
+        raise NotApplicable("complete() puts no counts into stats")
+    for name, count in wanted.items():
+        if stats.get(name) not in (None, count):
+            raise Broken(f"complete() put {name} {stats[name]!r} into stats; the server said {count}", run.wire)
+
+
 @clause("usage/asked-for", cases=(Case("stream"),), covers=(11,), source=OPENAI, why="OpenAI counts a stream only when `stream_options.include_usage` asks for it.")
 async def asked_for(stage: Stage, case: Case) -> None:
     """A backend asks for the counts of a stream where the provider gives them only when asked."""
@@ -92,13 +112,41 @@ async def context_used(stage: Stage, case: Case) -> None:
 
 @clause("usage/context-window", cases=(Case("stream"), Case("complete")), covers=(113,), source=INTERFACE, why="0 shows as '18 of 0', or divides by zero.")
 async def context_window(stage: Stage, case: Case) -> None:
-    """ctx_max is the configured window, or None; never 0."""
+    """ctx_max is the configured window, or None; never 0, and the same however much of it is used.
+
+    What is left of the window is for whoever draws the gauge to work out.
+    """
+    windows = []
+    for mock in ("hello", "verbatim"):
+        run = await _both(stage, Play(mock), case.id)
+        run.must_not_raise()
+        holder = (run.stats or {}) if case.id == "stream" else run.usage
+        window = holder.get("ctx_max")
+        if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window <= 0):
+            raise Broken(f"ctx_max is {window!r}")
+        windows.append(window)
+    if None not in windows and windows[0] != windows[1]:
+        raise Broken(f"ctx_max is {windows[0]} after a small reply and {windows[1]} after a large one; the window has not changed")
+
+
+@clause("usage/window-asked-for", protocol="ndjson", level="should", policy=True, cases=(Case("stream"), Case("complete")), covers=(113,), source=f"{NDJSON}#generate-a-chat-completion",
+        why="A server that is not asked for a window takes its own, often 4096, and drops the beginning of a longer prompt without a word.")  # fmt: skip
+async def window_asked_for(stage: Stage, case: Case) -> None:
+    """The window that ctx_max shows is the one that the request asks for, where the provider sizes it by request.
+
+    Send the configured window as `num_ctx` with each call.
+    """
+    if "num_ctx" not in stage.contract.get("body.definitions.options.properties", {}):
+        raise NotApplicable("the provider does not size its window by request")
     run = await _both(stage, Play("hello"), case.id)
     run.must_not_raise()
-    holder = (run.stats or {}) if case.id == "stream" else run.usage
-    window = holder.get("ctx_max")
-    if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window <= 0):
-        raise Broken(f"ctx_max is {window!r}")
+    window = ((run.stats or {}) if case.id == "stream" else run.usage).get("ctx_max")
+    if not window:
+        raise NotApplicable("the backend shows no window")
+    options = run.body.get("options")
+    asked = options.get("num_ctx") if isinstance(options, dict) else None
+    if asked != window:
+        raise Broken(f"ctx_max shows {window}, and the request asks for num_ctx {asked!r}", run.chats[0].request.body, "request body")
 
 
 @clause("usage/missing", cases=(Case("stream-no-usage"), Case("complete-no-usage"), Case("complete-reply-no-usage"), Case("complete-reply-usage-null")), covers=(114, 119),
@@ -158,9 +206,9 @@ async def in_choice(stage: Stage, play: Play) -> None:
     await _counted(stage, play)
 
 
-@places("cumulative", "usage-on-every-chunk", why="Counts on every chunk are running totals; summed up they bill many times over.", source="https://github.com/open-webui/open-webui/issues/29064", covers=(118,))
+@places("cumulative", "usage-on-every-chunk", "usage-corrected", why="Counts on every chunk are running totals; summed up they bill many times over, and a first estimate is put right later.", source="https://github.com/open-webui/open-webui/issues/29064", covers=(118,))
 async def cumulative(stage: Stage, play: Play) -> None:
-    """Counts on every chunk are running totals: the last one wins, nothing is summed."""
+    """Counts on every chunk are running totals: the last one wins, also when it is smaller; nothing is summed."""
     await _counted(stage, play)
 
 
@@ -183,10 +231,19 @@ async def odd_in_reply(stage: Stage, play: Play) -> None:
     must_count(run, None, None)
 
 
-@places("details", "usage-details", why="Cached and reasoning tokens are shown apart, and already counted.", source=OPENAI, covers=(120,))
+@clause("usage/details", protocol="sse", cases=(*plays("usage-details", cuts=("events", "random")), *plays("reply-usage-details")), source=OPENAI, covers=(120,), why="Cached and reasoning tokens are shown apart, and already counted.")
 async def details(stage: Stage, play: Play) -> None:
-    """Cached and reasoning tokens are part of the counts; they are never added on top."""
-    await _counted(stage, play)
+    """Cached and reasoning tokens are part of the counts; they are never added on top, in a stream or in one piece."""
+    if not play.name.startswith("reply-"):
+        return await _counted(stage, play)
+    plain = await _both(stage, Play("hello"), "complete")
+    usage = plain.reading.usage
+    if usage is None or counts(plain) != (usage.prompt, usage.completion):
+        raise NotApplicable("the counts of an ordinary reply are already wrong: see usage/counts")
+    run = await stage.complete(play)
+    usage = run.reading.usage
+    must_count(run, usage.prompt if usage else None, usage.completion if usage else None)
+    return None
 
 
 @clause("usage/early-close", covers=(122,), source="https://github.com/BerriAI/litellm/pull/21213", why="Counts of a reply that nobody read to its end are not its counts.")

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from ..correct import Correct
+from ..lines import CorrectLines
 from ..reply import Failed, Reply
 from ..table import breaks
 
@@ -119,3 +120,27 @@ class AsksElsewhereForModels(Correct):
     """Asks where another API listed its models."""
 
     models = "/v1/engines"
+
+
+@breaks("models/ids", "20 in all; the provider listed")
+class ListsTwentyModels(Correct):
+    """Lists what fits on a page."""
+
+    def ids(self, value: Any) -> list[str]:
+        return super().ids(value)[:20]
+
+
+@breaks("models/ids", "'text-embedding-3-small' is missing")
+class ListsChatModels(Correct):
+    """Lists what it takes for chat models by their names."""
+
+    def ids(self, value: Any) -> list[str]:
+        others = ("embed", "whisper", "dall-e", "moderation")
+        return [name for name in super().ids(value) if not any(other in name for other in others)]
+
+
+@breaks("models/ids", "list_models() gave ['")
+class ListsWhatRuns(CorrectLines):
+    """Lists the models that are in memory for those that there are."""
+
+    models = "/api/ps"

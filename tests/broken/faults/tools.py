@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from ..correct import Correct
@@ -271,3 +271,35 @@ class DropsBrokenCalls(Correct):
     """Passes over a call that it cannot make sense of."""
 
     reply = Sound
+
+
+class Repairing(Reply):
+    def arguments(self, call: dict[str, Any]) -> Any:
+        for missing in ("", '"}', "}", "]}"):
+            with suppress(ValueError):
+                call = call | {"arguments": json.dumps(json.loads(call["arguments"] + missing))}
+                break
+        return super().arguments(call)
+
+
+@breaks("tools/broken-arguments", "became {'city': 'Par'}")
+@breaks("tools/streamed-broken-arguments", "became {'city': 'Par'}")
+class RepairsArguments(Correct):
+    """Closes the quotes and braces of arguments that were cut off."""
+
+    reply = Repairing
+
+
+class Unlike(Reply):
+    def tool_calls(self) -> list[dict[str, Any]] | None:
+        found = {json.dumps(call["function"], sort_keys=True): call for call in super().tool_calls() or ()}
+        return list(found.values()) or None
+
+
+@breaks("tools/arguments-decoded", "the server made [('roll_dice', {'sides': 6}), ('roll_dice', {'sides': 6})]")
+@breaks("tools/streamed", "the server made [('roll_dice', {'sides': 6}), ('roll_dice', {'sides': 6})]")
+@breaks("tools/ids", "the server said ['call_1', 'call_2']")
+class DropsCallsThatAreAlike(Correct):
+    """Takes the same call under another id for a repetition."""
+
+    reply = Unlike

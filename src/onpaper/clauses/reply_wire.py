@@ -1,0 +1,63 @@
+"""A reply in one piece on its way in: how it is cut, coded and labelled, and how long it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from onpaper.answer import Provider
+from onpaper.clauses import INTERFACE, Case, clause
+from onpaper.driving.acts import completing
+from onpaper.driving.play import Play, answer_of, plays
+from onpaper.driving.stage import Stage
+from onpaper.driving.verdict import Broken, NotApplicable
+from onpaper.mock import Mock
+
+
+@clause("reply/any-cut", cases=plays("hello", "unicode", cuts=("bytewise", "random")), covers=(47, 48, 94), source="https://www.rfc-editor.org/rfc/rfc9112#section-7.1",
+        why="A read gives what has arrived, which is seldom all of it, and may end inside a character.")  # fmt: skip
+async def any_cut(stage: Stage, play: Play) -> None:
+    """However the bytes of a reply in one piece are cut, complete() gives the same text.
+
+    Read to the end of the body, then decode, then parse.
+    """
+    await stage.plain_complete()
+    answer = answer_of(play, stage.contract)
+    # in lockstep, so that a client that keeps up meets each piece in a read of its own
+    run = await stage.drive("complete()", completing(), lambda request: replace(answer(request), lockstep=True))
+    run.must_say()
+
+
+LONG = "0123456789 abcdef" * 12_000
+
+
+@clause("reply/long", cases=(Case("200-kilobytes"),), covers=(94,), source=INTERFACE, why="Buffers and limits that nobody chose cut the end off, and what is left may still look like an answer.")
+async def long(stage: Stage, case: Case) -> None:
+    """A reply in one piece of 200 kilobytes, which is less than large models write, comes out of complete() whole."""
+    await stage.plain_complete()
+    provider = Provider(stage.contract, Mock.of({"about": "One long reply", "reply": [{"text": [LONG, "."]}]}), strict=False)
+    run = await stage.drive("complete()", completing(), provider)
+    run.must_not_raise()
+    if run.text != LONG + ".":
+        raise Broken(f"{len(LONG) + 1} characters were sent, {len(run.text)} came out of complete()")
+
+
+@clause("reply/content-type", protocol="sse", cases=plays("reply-charset"), covers=(55,), source="https://www.rfc-editor.org/rfc/rfc9110#section-8.3",
+        why="An exact comparison refuses every server that names the charset.")  # fmt: skip
+async def content_type(stage: Stage, play: Play) -> None:
+    """`application/json` is accepted with parameters."""
+    await stage.plain_complete()
+    run = await stage.complete(play)
+    run.must_say()
+
+
+@clause("reply/gzip", cases=plays("sse-gzip"), covers=(55,), source="https://www.rfc-editor.org/rfc/rfc9110#section-8.4",
+        why="A compressing proxy stands in front of many gateways; a client that says it accepts gzip has to read it.")  # fmt: skip
+async def gzip(stage: Stage, play: Play) -> None:
+    """A reply in one piece that is compressed with gzip is decoded, if the client said that it accepts gzip."""
+    await stage.plain_complete()
+    run = await stage.complete(play)
+    if "gzip" not in ((run.chats[0].request.header("accept-encoding") if run.chats else "") or ""):
+        raise NotApplicable("the client does not accept gzip")
+    plain = await stage.complete()
+    if run.text != plain.reading.text:
+        raise Broken(f"the text came out as {run.text!r}; the server said {plain.reading.text!r}")

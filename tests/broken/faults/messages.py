@@ -1,0 +1,96 @@
+"""Messages that are dropped, merged, moved or rewritten on their way out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..correct import Correct
+from ..table import breaks
+
+
+class Rewriting(Correct):
+    """Rewrites the messages before they go out; `rewritten` is the fault."""
+
+    def history(self, messages: Any) -> list[Any]:
+        return self.rewritten(super().history(messages))
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        return messages
+
+
+@breaks("body/messages", "of message 0 content")
+class FlattensParts(Rewriting):
+    """Joins the texts of typed parts and loses the images."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        return [
+            one | {"content": " ".join(part.get("text", "") for part in one["content"])}
+            if isinstance(one["content"], list)
+            else one
+            for one in messages
+        ]
+
+
+@breaks("body/messages", "3 messages were given, other ones went out: 2 messages")
+class MergesTheSameRole(Rewriting):
+    """Makes one message of two that follow each other in the same role."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        merged: list[Any] = []
+        for one in messages:
+            if merged and set(one) == set(merged[-1]) == {"role", "content"} and one["role"] == merged[-1]["role"]:
+                merged[-1] = one | {"content": f"{merged[-1]['content']}\n{one['content']}"}
+            else:
+                merged.append(one)
+        return merged
+
+
+@breaks("body/messages", "of message 0 role 'user' as 'system'")
+class PutsTheSystemFirst(Rewriting):
+    """Moves system messages to the front."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        return sorted(messages, key=lambda one: one["role"] != "system")
+
+
+@breaks("body/messages", "3 messages were given, other ones went out: 2 messages")
+class KeepsOneSystemMessage(Rewriting):
+    """Keeps the first system message and drops the others."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        first = next((one for one in messages if one["role"] == "system"), None)
+        return [one for one in messages if one["role"] != "system" or one is first]
+
+
+@breaks("body/messages", "4 messages were given, other ones went out: 3 messages")
+class DropsEmptyMessages(Rewriting):
+    """Drops messages that say nothing."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        return [one for one in messages if one["content"] or one.get("tool_calls")]
+
+
+@breaks("body/messages", "of message 1 content None as 'None'")
+class WritesNoneForNothing(Rewriting):
+    """Writes the word None where a message has no content."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        return [one | {"content": str(one["content"])} if one["content"] is None else one for one in messages]
+
+
+@breaks("body/messages", "of message 1 name 'alice' as None")
+class ForwardsWhatItKnows(Rewriting):
+    """Sends of a message the keys that it knows."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        known = ("role", "content", "tool_calls", "tool_call_id")
+        return [{key: value for key, value in one.items() if key in known} for one in messages]
+
+
+@breaks("tools/history", "the arguments went out as '\"{")
+class EncodesArgumentsTwice(Correct):
+    """Encodes the arguments of the history, also those that are JSON text already."""
+
+    def history(self, messages: Any) -> list[Any]:
+        return [self.message(message, object, json.dumps) for message in messages]
