@@ -1,0 +1,148 @@
+"""Calls that their caller leaves: the connection is let go of, and a cancelled call is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from dataclasses import replace
+from typing import Any
+
+from onpaper.clauses import Case, clause
+from onpaper.clauses.connection import closing, read
+from onpaper.driving.acts import MESSAGES, opened
+from onpaper.driving.play import Play, answer_of
+from onpaper.driving.run import Run
+from onpaper.driving.stage import HELLO, Stage
+from onpaper.driving.verdict import Broken
+from onpaper.exchange import Request
+from onpaper.gateway import closed_by_client
+from onpaper.script import Script
+
+POOL = "https://github.com/openai/openai-python/issues/763"
+
+LEAVING = tuple(Case(name) for name in ("aclose", "break", "cancel", "exception"))
+
+
+@clause("connection/released", timed=True, cases=LEAVING, covers=(153, 165), source="https://github.com/BerriAI/litellm/pull/21213",
+        why="The provider goes on generating, and billing, until it sees that nobody listens.")  # fmt: skip
+async def released(stage: Stage, case: Case) -> None:
+    """A stream that the caller leaves (aclose, break, cancellation, an exception in its loop) lets go of the connection within 2 s.
+
+    Close the reply in a `finally` or an `async with` inside the generator.
+    """
+    await stage.plain_stream()
+    answer = answer_of(Play("long-answer"), stage.contract)
+
+    def endless(request: Request) -> Script:
+        script = answer(request)
+        return replace(script, writes=script.writes[:3], end="hang")
+
+    async def leave(backend: Any) -> None:
+        source = await opened(backend)
+        async for _ in source:
+            if case.id == "exception":
+                raise LookupError("the consumer's own")
+            break
+        if case.id == "aclose":
+            await closing(source)
+        del source
+
+    async def act(backend: Any, run: Run) -> None:
+        journal = run.notes["server"].journal
+        if case.id == "cancel":
+            task = asyncio.create_task(read(backend))
+            await journal.async_wait_for(lambda one: any(e.reply is not None and e.reply.chunks for e in one), 3)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        else:
+            try:
+                await leave(backend)
+            except LookupError:
+                pass
+        gc.collect()
+        await journal.async_wait_for(closed_by_client(), 2)
+
+    run = await stage.drive("stream()", act, endless)
+    if isinstance(run.error, TimeoutError):
+        raise Broken(f"2 s after the caller left ({case.id}) the connection was still open")
+    run.must_not_raise()
+
+
+@clause("connection/released-reply", timed=True, level="should", covers=(153,), source="https://github.com/BerriAI/litellm/pull/21213", why="A caller that gives up waiting is still billed for all that is generated.")
+async def released_reply(stage: Stage, case: Case) -> None:
+    """A complete() that is cancelled lets go of its connection within 2 s."""
+    await stage.plain_complete()
+    answer = answer_of(HELLO, stage.contract)
+
+    async def act(backend: Any, run: Run) -> None:
+        task = asyncio.create_task(backend.complete(list(MESSAGES)))
+        journal = run.notes["server"].journal
+        await journal.async_wait_for(lambda one: len(one) >= 1, 3)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await journal.async_wait_for(closed_by_client(), 2)
+
+    run = await stage.drive("complete()", act, lambda request: replace(answer(request), head_after=30.0))
+    if isinstance(run.error, TimeoutError):
+        raise Broken("2 s after the call was cancelled the connection was still open")
+    run.must_not_raise()
+
+
+CANCELLING = "https://docs.python.org/3/library/asyncio-task.html#task-cancellation"
+
+
+@clause("connection/cancelled", cases=(Case("stream"), Case("complete")), covers=(165,), source=CANCELLING, why="A time-out or a task group that cancels a call waits for CancelledError; half a reply that looks whole is taken for the answer.")
+async def cancelled(stage: Stage, case: Case) -> None:
+    """A call that is cancelled ends as cancelled: neither as a reply nor as another error.
+
+    Let `asyncio.CancelledError` pass; `except Exception` does, a bare `except` has to raise it again.
+    """
+    await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
+    answer = answer_of(Play("long-answer"), stage.contract)
+
+    def waiting(request: Request) -> Script:
+        script = answer(request)
+        return replace(script, writes=script.writes[:3], end="hang") if case.id == "stream" else replace(script, head_after=30.0)
+
+    async def act(backend: Any, run: Run) -> None:
+        task = asyncio.create_task(read(backend) if case.id == "stream" else backend.complete(list(MESSAGES)))
+        arrived = (lambda one: any(e.reply is not None and e.reply.chunks for e in one)) if case.id == "stream" else (lambda one: len(one) >= 1)
+        await run.notes["server"].journal.async_wait_for(arrived, 3)
+        task.cancel()
+        await asyncio.wait([task])
+        run.value = "cancelled" if task.cancelled() else task.exception() or task.result()
+
+    run = await stage.drive(f"{case.id}()", act, waiting)
+    run.must_not_raise()
+    if run.value != "cancelled":
+        raised = isinstance(run.value, BaseException)
+        raise Broken(f"a cancelled {case.id}() {'raised ' + type(run.value).__name__ if raised else f'gave {str(run.value)[:200]!r}'}")
+
+
+@clause("connection/abandoned", timed=True, cases=(Case("closed"), Case("dropped")), covers=(154,), source=POOL,
+        why="Twenty interrupted replies, and the twenty-first waits two minutes for a connection.")  # fmt: skip
+async def abandoned(stage: Stage, case: Case) -> None:
+    """30 streams that were begun and abandoned (closed, or their last reference dropped) do not exhaust the pool.
+
+    A generator that somebody still holds is in use.
+    """
+    await stage.plain_stream()
+
+    async def act(backend: Any, run: Run) -> None:
+        for number in range(30):
+            source = await opened(backend)
+            async for _ in source:
+                break
+            if case.id == "closed":
+                await closing(source)
+            del source
+            if case.id == "dropped":
+                if number % 10 == 9:
+                    gc.collect()  # a generator in a reference cycle has to be found first
+                await asyncio.sleep(0)
+        run.pieces.append(await read(backend))
+
+    run = await stage.drive("stream()", act, Play("long-answer"), patience=max(8.0, stage.patience))
+    run.must_not_raise()
+    if not run.pieces or "word39" not in run.pieces[-1]:
+        raise Broken(f"after 30 abandoned streams stream() gave {run.pieces!r}")
