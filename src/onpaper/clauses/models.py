@@ -21,15 +21,17 @@ OF_EVERY_KIND = ("text-embedding-3-small", "whisper-1", "dall-e-3", "omni-modera
 MANY = tuple(f"org/model-{number}" for number in range(120))
 
 
-async def _list(stage: Stage, script: Script, patience: float | None = None) -> Run:
-    """Drive list_models() against a list of models. Another list that the provider has, such as of those that run, is its own."""
+async def _list(stage: Stage, script: Script, others: bool = False) -> Run:
+    """Drive list_models() against a list of models; with `others`, what else the provider lists, such as the models that
+    run, is another list.
+    """
     stage.needs("list_models")
-    others, provider = stage.contract.get("models.also", {}), answer_of(Play("hello"), stage.contract)
+    also, provider = stage.contract.get("models.also", {}) if others else {}, answer_of(Play("hello"), stage.contract)
 
     def answer(request: Request) -> Script:
-        return provider(request) if request.path in others else script
+        return provider(request) if request.path in also else script
 
-    return await stage.drive("list_models()", listing, answer, patience=patience)
+    return await stage.drive("list_models()", listing, answer)
 
 
 def _json(value: Any, status: int = 200) -> Script:
@@ -58,7 +60,7 @@ async def ids(stage: Stage, case: Case) -> None:
     Which of them can chat the list does not say; leave the choice to the caller.
     """
     for listed in (list(case.value), list(case.value)[::-1]):  # a second backend asks for itself
-        run = await _list(stage, _listing(stage, [_entry(stage, name) for name in listed]))
+        run = await _list(stage, _listing(stage, [_entry(stage, name) for name in listed]), others=True)
         asked = run.exchanges[0].request if run.exchanges else None
         if asked is not None and not _lists(stage, asked):
             raise Broken(f"list_models() asked {asked.method} {asked.target}; the provider lists its models at {stage.contract.models_path}")
