@@ -243,7 +243,7 @@ def test_the_part_of_a_longer_cassette_is_named_by_its_number() -> None:
     ("names", "sentence"),
     [
         (["vllm/chatt"], "there is no cassette 'vllm/chatt'; did you mean 'vllm/chat'?"),
-        (["vlm/chat"], "there is no cassette 'vlm/chat'; did you mean 'vllm'?"),
+        (["vlm/chat"], "there is no cassette 'vlm/chat'; did you mean 'vllm/chat'?"),
         (["nowhere.yaml"], "nowhere.yaml: cannot be read: No such file or directory"),
         ([], "name a cassette to play"),
     ],
