@@ -324,7 +324,7 @@ class DecodesEntities(Rewriting):
         return html.unescape(piece)
 
 
-@blamed_by("property/any-framing-any-cut")
+@blamed_by("stream/text")
 class WritesUnixLines(Rewriting):
     def rewrite(self, piece: str, before: list[str]) -> str:
         return piece.replace("\r\n", "\n")

@@ -39,7 +39,6 @@ class LoopThread:
 
     def __init__(self, name: str, make: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
         self.loop = make()
-        self._left = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -47,8 +46,7 @@ class LoopThread:
         asyncio.set_event_loop(self.loop)
         with contextlib.suppress(Stopped):
             self.loop.run_forever()
-        if self._left:
-            self.loop.close()
+        self.loop.close()  # here, because whoever stops it does not wait for ever
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
         """Run a coroutine there and wait for it. Raises `concurrent.futures.TimeoutError` after `timeout` seconds."""
@@ -60,7 +58,6 @@ class LoopThread:
         A loop that never awaits is ended by an exception from outside, which CPython raises between two of its
         instructions; a call into C, such as a sleep, has to return first.
         """
-        self._left = True
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(LOOK)
         for _ in range(5):  # what holds up the first may not hold up the next
@@ -76,8 +73,6 @@ class LoopThread:
             asyncio.run_coroutine_threadsafe(_cancel_all(), self.loop).result(2)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(2)
-        if not self._thread.is_alive():
-            self.loop.close()
 
 
 async def _cancel_all() -> None:
