@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +15,7 @@ from onpaper.driving.acts import MESSAGES, opened
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Run
 from onpaper.driving.stage import HELLO, Stage
-from onpaper.driving.verdict import Broken
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
 from onpaper.gateway import closed_by_client
 from onpaper.script import Script
@@ -78,6 +80,8 @@ async def released_reply(stage: Stage, case: Case) -> None:
         task = asyncio.create_task(backend.complete(list(MESSAGES)))
         journal = run.notes["server"].journal
         await journal.async_wait_for(lambda one: len(one) >= 1, 3)
+        if _works_in_a_thread():
+            raise NotApplicable("the call waits in a thread, which nobody can cancel")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await journal.async_wait_for(closed_by_client(), 2)
@@ -86,6 +90,13 @@ async def released_reply(stage: Stage, case: Case) -> None:
     if isinstance(run.error, TimeoutError):
         raise Broken("2 s after the call was cancelled the connection was still open")
     run.must_not_raise()
+
+
+def _works_in_a_thread() -> bool:
+    """Whether a thread of a pool is at work: one that is idle waits in the pool's own `_worker`."""
+    frames = sys._current_frames()
+    pools = [one for one in threading.enumerate() if one.name.startswith(("ThreadPoolExecutor", "asyncio_"))]
+    return any(frame.f_code.co_name != "_worker" for one in pools if (frame := frames.get(one.ident or 0)) is not None)
 
 
 CANCELLING = "https://docs.python.org/3/library/asyncio-task.html#task-cancellation"

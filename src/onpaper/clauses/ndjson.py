@@ -107,7 +107,7 @@ async def reply_error(stage: Stage, play: Play) -> None:
     run.must_keep_words("upstream exploded: quota drained")
 
 
-@clause("ndjson/reply-not-done", protocol="ndjson", cases=plays("ndjson-reply-not-done"), covers=(60, 95), source=NDJSON, why="A first line that is taken for the whole reply is half an answer.")
+@clause("ndjson/reply-not-done", level="should", protocol="ndjson", cases=plays("ndjson-reply-not-done"), covers=(60, 95), source=NDJSON, why="A first line that is taken for the whole reply is half an answer.")
 async def reply_not_done(stage: Stage, play: Play) -> None:
     """A reply in one piece that does not say done is an error."""
     await stage.plain_complete()

@@ -301,13 +301,14 @@ class ReplacesBlanksInTheKey(Correct):
         return super().key_of((value or "").replace(" ", "_"))
 
 
-@breaks("auth/non-ascii-key", "shows the key")
-class EncodesTheKeyLate(Correct):
-    """Lets the HTTP library find out that the key is not ASCII."""
+@breaks("auth/non-ascii-key", "ValueError says the key")
+class QuotesAnOddKey(Correct):
+    """Quotes a key that is not ASCII in its complaint."""
 
     def key_of(self, value: str | None) -> str:
-        key = (value or "").strip()
-        return super().key_of(key) if key.isascii() else key
+        if not (value or "").isascii():
+            raise ValueError(f"{value!r} is not ASCII")
+        return super().key_of(value)
 
 
 @breaks("auth/two-keys", "with the key of the other backend")
