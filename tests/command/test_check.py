@@ -150,6 +150,7 @@ def test_junit_goes_to_standard_output_as_json_does(project: Path) -> None:
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_run_that_is_ended_leaves_no_process_behind(number: signal.Signals, status: int, project: Path) -> None:
     os.mkfifo(project / "begun")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background
     arguments = ("check", "mypkg.llm:NeverEnds", "--contract", "litellm", "--clause", "stream/text")
     with subprocess.Popen(
         [*ONPAPER, *arguments], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
