@@ -52,6 +52,8 @@ async def reused(stage: Stage, case: Case) -> None:
         stage.needs("list_models")
     elif case.id == "prefill":
         stage.needs("prefill")
+        if stage.contract.metered:
+            raise NotApplicable("prefill asks nothing where asking costs money: see prefill/silent")
     else:
         await (stage.plain_complete() if case.id == "complete" else stage.plain_stream())
 
