@@ -102,7 +102,7 @@ def _works_in_a_thread() -> bool:
 CANCELLING = "https://docs.python.org/3/library/asyncio-task.html#task-cancellation"
 
 
-@clause("connection/cancelled", cases=(Case("stream"), Case("complete")), covers=(165,), source=CANCELLING, why="A time-out or a task group that cancels a call waits for CancelledError; half a reply that looks whole is taken for the answer.")
+@clause("connection/cancelled", timed=True, cases=(Case("stream"), Case("complete")), covers=(165,), source=CANCELLING, why="A time-out or a task group that cancels a call waits for CancelledError; half a reply that looks whole is taken for the answer.")
 async def cancelled(stage: Stage, case: Case) -> None:
     """A call that is cancelled ends as cancelled: neither as a reply nor as another error.
 

@@ -68,8 +68,9 @@ async def prefilled(stage: Stage, messages: Any = None, *, after_a_reply: bool =
         at_least = LATEST if programs_started() > programs else 0.05
         await _stragglers(*before, at_least=at_least, hurry=stage.contract.metered)
 
-    memo = ("prefill", "long" if messages else "", after_a_reply)
-    return await stage.drive("prefill()", act, memo="prefill" if memo == ("prefill", "", False) else memo)
+    ordinary = messages is None and not after_a_reply
+    memo = "prefill" if ordinary else ("prefill", messages is not None, after_a_reply)
+    return await stage.drive("prefill()", act, memo=memo)
 
 
 LATEST = 3.0
