@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -72,6 +73,14 @@ class Provider:
         self._listened = self._headers_that_matter()
         self._answers: dict[Any, Script] = {}
         self._spoken: dict[Any, Script] = {}
+
+    def afresh(self) -> Provider:
+        """This provider as it was before its first request, except that it remembers its answers."""
+        other = copy(self)
+        other._given = [0] * len(self.mock.replies)
+        other._number = 0
+        other._lock = threading.Lock()
+        return other
 
     def _headers_that_matter(self) -> tuple[str, ...] | None:
         """The headers that an answer depends on, in lower case; None when it depends on its turn as well."""

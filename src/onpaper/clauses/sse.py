@@ -141,7 +141,7 @@ async def looks_like_framing(stage: Stage, play: Play) -> None:
     await same_text(stage, play)
 
 
-@clause("sse/any-cut", protocol="sse", cases=plays("hello", "unicode", "long-answer", "tool-call-after-text", cuts=CUTS), covers=(47, 40),
+@clause("sse/any-cut", protocol="sse", cases=(*plays("hello", "unicode", "tool-call-after-text", cuts=CUTS), *plays("long-answer", cuts=("whole", "random"))), covers=(47, 40),
         source="https://github.com/open-webui/open-webui/issues/13474",
         why="Reads end in the middle of an event whenever the network likes; most hand-written clients parse per read.")  # fmt: skip
 async def any_cut(stage: Stage, play: Play) -> None:
@@ -185,12 +185,13 @@ MEGABYTE = "0123456789abcdef" * 65536
 OPENAI_TESTS = "https://github.com/openai/openai-python/blob/main/tests/test_sse_framing.py"
 
 
-async def _one_megabyte(stage: Stage, size: int) -> Run:
-    """Stream one token of a megabyte in pieces of `size` bytes."""
+async def _one_line(stage: Stage, megabytes: int, size: int) -> Run:
+    """Stream one token of that length in pieces of `size` bytes."""
     await stage.plain_stream()
     from onpaper.answer import Provider
 
-    provider = Provider(stage.contract, Mock.of({"about": "One very long token", "reply": [{"text": [MEGABYTE, "!"]}]}), strict=False)
+    reply = {"text": [MEGABYTE * megabytes, "!"]}
+    provider = Provider(stage.contract, Mock.of({"about": "One very long token", "reply": [reply]}), strict=False)
 
     def answer(request: Request) -> Script:
         script = provider(request)
@@ -198,14 +199,14 @@ async def _one_megabyte(stage: Stage, size: int) -> Run:
         writes = tuple(Write(body[at : at + size]) for at in range(0, len(body), size))
         return replace(script, writes=writes) if script.status == 200 else script
 
-    return await stage.drive("stream()", streaming(), answer, memo=("one megabyte", size), patience=PATIENCE)
+    return await stage.drive("stream()", streaming(), answer, memo=("one line", megabytes, size), patience=PATIENCE)
 
 
 @clause("sse/long-line", timed=True, protocol="sse", cases=(Case("one-megabyte"),), covers=(53,), source=OPENAI_TESTS,
         why="Line readers have limits that nobody chose, 64 KiB in asyncio; what is longer is cut, or never handed on.")  # fmt: skip
 async def long_line(stage: Stage, case: Case) -> None:
     """A line of a megabyte, in pieces as large as a network packet, comes through whole, or is an error."""
-    run = await _one_megabyte(stage, 1400)
+    run = await _one_line(stage, 1, 1400)
     if run.error is not None and run.exchanges and not isinstance(run.error, Hung):
         return  # a limit that says so is allowed
     run.must_not_raise()
@@ -216,13 +217,13 @@ async def long_line(stage: Stage, case: Case) -> None:
 @clause("sse/linear-time", timed=True, protocol="sse", cases=(Case("small-pieces"),), covers=(53,), level="should", source=OPENAI_TESTS,
         why="A buffer that is copied and searched again for each read makes the time grow with the square of the length.")  # fmt: skip
 async def linear_time(stage: Stage, case: Case) -> None:
-    """A line of a megabyte that comes in 26,000 small pieces is read in time that grows with its length, not with its square.
+    """A line of four megabytes that comes in 6,500 pieces is read in time that grows with its length, not with its square.
 
     Keep the pieces of an open line in a list, and join them when its end has come.
     """
-    run = await _one_megabyte(stage, 40)
+    run = await _one_line(stage, 4, 640)
     if isinstance(run.error, Hung):
-        raise Broken(f"a line of a megabyte in pieces of 40 bytes: {run.error}; a parser that looks at each byte once needs half a second")
+        raise Broken(f"a line of four megabytes in pieces of 640 bytes: {run.error}; a parser that looks at each byte once needs half a second")
 
 
 @clause("sse/unterminated-event", protocol="sse", cases=plays("sse-unterminated"), covers=(54,), policy=True, source=WHATWG,

@@ -42,7 +42,6 @@ def check(
     from onpaper.report import files, terminal
     from onpaper.report.summary import red
     from onpaper.suite import check as running
-    from onpaper.suite.judge import plan
 
     if json_file == junit == "-":
         raise BadInput("--json - and --junit - would mix on standard output: give one of them a file")
@@ -50,10 +49,9 @@ def check(
         files.check_writable(path)
     chosen = chosen_backends(backends or [], contract, env or [], arg or [], can or [], model)
     patterns = tuple(clause or ())
-    total = sum(len(plan(one, patterns)) for one in chosen)
     start = time.monotonic()
-    with terminal.progress(console(stderr=True), total) as advance:
-        verdicts = running.check(chosen, patterns, advance, jobs or None)
+    with terminal.progress(console(stderr=True)) as (expect, advance):
+        verdicts = running.check(chosen, patterns, advance, jobs or None, expect)
     seconds = time.monotonic() - start
     for path, text in ((json_file, files.as_json), (junit, lambda found: files.as_junit(found, strict))):
         if path == "-":

@@ -21,6 +21,7 @@ FOREIGN = re.compile(
 _LOCAL_NAMES = {"localhost", "", "ip6-localhost"}
 _CONNECTS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _STARTS = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.system")
+_CHANGES = ("os.putenv", "os.unsetenv")
 _LOOKS_UP = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 
 
@@ -43,22 +44,27 @@ def is_local(host: Any) -> bool:
 
 
 class _Guard:
-    """What one `guarded` changed, and who was there before it."""
+    """What changed while one `guarded` was on, and who was there before it."""
 
     def __init__(self, outer: _Guard | None) -> None:
         self.outer = outer
         self.tried: list[str] = []
         self.programs = 0
-        self.environment = dict(os.environ)
+        self.variables: dict[str, str | None] = {}
+        """The variables that were set or unset, with what they were before; Python announces each change as well."""
         self.load = ssl.SSLContext.load_verify_locations
 
     def restore(self) -> None:
         ssl.SSLContext.load_verify_locations = self.load  # type: ignore[method-assign]
-        for name in set(os.environ) - set(self.environment):
-            del os.environ[name]
-        for name, value in self.environment.items():
-            if os.environ.get(name) != value:
-                os.environ[name] = value
+        for name, value in tuple(self.variables.items()):
+            _set(name, value)
+
+
+def _set(name: str, value: str | None) -> None:
+    if value is not None:
+        os.environ[name] = value
+    elif name in os.environ:
+        del os.environ[name]
 
 
 _now: _Guard | None = None
@@ -74,6 +80,10 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
         host = address[0] if isinstance(address, tuple) else None  # a Unix socket is local
     elif event in _STARTS:
         guard.programs += 1
+        return
+    elif event in _CHANGES:
+        name = os.fsdecode(args[0])
+        guard.variables.setdefault(name, os.environ.get(name))
         return
     elif event in _LOOKS_UP:
         host = args[0][0] if isinstance(args[0], tuple) else args[0]
@@ -101,16 +111,10 @@ def guarded(env: Mapping[str, str | None]) -> Iterator[list[str]]:
     if not _installed:
         sys.addaudithook(_hook)
         _installed = True
-    guard = _Guard(_now)
-    for name in [name for name in os.environ if FOREIGN.match(name)]:
-        del os.environ[name]
-    for name, value in env.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+    guard = _now = _Guard(_now)
+    for name, value in {**dict.fromkeys(filter(FOREIGN.match, os.environ)), **env}.items():
+        _set(name, value)
     ssl.SSLContext.load_verify_locations = _skip_certificates  # type: ignore[method-assign]
-    _now = guard
     try:
         yield guard.tried
     finally:

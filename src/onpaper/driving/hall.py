@@ -96,8 +96,8 @@ class Hall:
     @contextlib.contextmanager
     def gateway(self, answer: Answer) -> Iterator[Server]:
         """A gateway on a port of its own for the length of one drive; its journal can be asked from any thread."""
-        server = Server(answer)
-        self._gateways.run(server.start(), 5)
+        server = Server(answer)  # it listens from here on: who connects now is served as soon as it has started
+        started = asyncio.run_coroutine_threadsafe(server.start(), self._gateways.loop)
         server.journal.settle = self._settle
         self._serving.append(server)
         try:
@@ -105,6 +105,7 @@ class Hall:
         finally:
             if server in self._serving:
                 self._end(server)
+            started.result(5)
 
     def _end(self, server: Server) -> None:
         self._serving.remove(server)

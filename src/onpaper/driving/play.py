@@ -57,8 +57,12 @@ def answer_of(
         from onpaper.driving.tapes import answer_of_cassette
 
         return recutting(answer_of_cassette(play.name, contract), play.cut)
-    provider = Provider(contract, _mock(play.name), strict=strict, key=key, faults=faults.apply)
-    return recutting(provider, play.cut)
+    return recutting(_provider(play.name, contract, strict, key).afresh(), play.cut)
+
+
+@lru_cache(maxsize=512)
+def _provider(name: str, contract: Contract, strict: bool, key: str | None) -> Provider:
+    return Provider(contract, _mock(name), strict=strict, key=key, faults=faults.apply)
 
 
 def recutting(answer: Callable[[Request], Script], cut: str) -> Callable[[Request], Script]:

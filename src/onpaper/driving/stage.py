@@ -190,7 +190,7 @@ class Stage:
         run.marks["end"] = time.monotonic()
         server = run.notes.pop("server", None)
         if server is not None:
-            run.exchanges, run.connections = list(server.journal)[len(run.made) :], server.journal.connections
+            run.exchanges, run.connections = server.journal[len(run.made) :], server.journal.connections
         self.patience, self.grace = max(1.0, self.patience / 2), GRACE / 4
         self._note_hanging(run)
         self._remember(run, key)
@@ -261,7 +261,7 @@ class Stage:
                 yield None
             else:
                 self._look_at(backend)
-                run.made = list(server.journal)
+                run.made = server.journal[:] if server.journal.total else []
                 try:
                     yield backend
                 finally:
@@ -325,7 +325,7 @@ class Stage:
             task.cancel()
         if left:
             await asyncio.gather(*left, return_exceptions=True)
-        run.exchanges = list(server.journal)[len(run.made) :]
+        run.exchanges = server.journal[len(run.made) :]
         run.connections = server.journal.connections
 
     # ---- controls ------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -24,15 +24,18 @@ SHOWN = 20
 
 
 @contextlib.contextmanager
-def progress(console: Console, total: int) -> Iterator[Any]:
-    """A progress display on a terminal, nothing elsewhere; yields `advance(text)`."""
+def progress(console: Console) -> Iterator[tuple[Callable[[int], Any], Callable[[str], Any]]]:
+    """A progress display on a terminal, nothing elsewhere; yields `expect(count)` and `advance(text)`."""
     if not console.is_terminal:
-        yield lambda text: None
+        yield lambda count: None, lambda text: None
         return
     columns = (TextColumn("judging"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda text: bar.update(task, advance=1, description=escape(text))
+        task = bar.add_task("", total=None)
+        yield (
+            lambda count: bar.update(task, total=count),
+            lambda text: bar.update(task, advance=1, description=escape(text)),
+        )
 
 
 def _cell(counts: Counter[str]) -> Text:

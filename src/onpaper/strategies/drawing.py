@@ -1,4 +1,8 @@
-"""Ways to draw that cost little, spread well and shrink to something small."""
+"""Ways to draw that cost little, spread well and shrink to something small.
+
+Hypothesis looks through each strategy the first time it is drawn from, so what can be built before is not built
+while drawing.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +34,11 @@ def mostly(pool: Sequence[Any], others: st.SearchStrategy[Any], share: int = 3) 
     As `sampled_from(pool) | others`, but a value of the pool is a single choice, so that Hypothesis has less
     to take away with it when it shrinks.
     """
-    places = tuple(range(len(pool))) + (len(pool),) * max(1, len(pool) // (share - 1))
+    places = st.sampled_from(tuple(range(len(pool))) + (len(pool),) * max(1, len(pool) // (share - 1)))
 
     @st.composite
     def one(draw: st.DrawFn) -> Any:
-        place = draw(st.sampled_from(places))
+        place = draw(places)
         return pool[place] if place < len(pool) else draw(others)
 
     return one()
@@ -49,11 +53,11 @@ def some_of(
     """
     if not values:
         return st.builds(dict)
-    names = tuple(values)
+    names = st.sampled_from(tuple(values))
 
     @st.composite
     def entry(draw: st.DrawFn) -> tuple[str, Any]:
-        name = draw(st.sampled_from(names))
+        name = draw(names)
         return name, draw(values[name])
 
     return st.lists(entry(), unique_by=lambda one: alias(one[0]), max_size=most).map(dict)
@@ -62,10 +66,11 @@ def some_of(
 def one_of_many(strategies: Iterable[st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
     """As `one_of`, each equally likely however many, and without printing all when something goes wrong."""
     choices = list(strategies)
+    numbers = st.integers(0, len(choices) - 1)
 
     @st.composite
     def one(draw: st.DrawFn) -> Any:
-        return draw(choices[draw(st.integers(0, len(choices) - 1))])
+        return draw(choices[draw(numbers)])
 
     return one()
 

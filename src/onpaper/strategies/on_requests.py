@@ -73,28 +73,26 @@ def _must_be_default(subject: Subject, run: Run, name: str, default: Mapping[str
         )
 
 
-@st.composite
-def _zeros(draw: st.DrawFn, subject: Subject) -> Given:
-    method, where, name, value = draw(st.sampled_from(list(_zero_places(subject))))
-    return Given(method, {name: value}) if where == "constructor" else Given(method, {}, {name: value})
+def _zeros(subject: Subject) -> st.SearchStrategy[Given]:
+    return st.sampled_from(list(_zero_calls(subject)))
 
 
-def _zero_places(subject: Subject) -> Iterator[tuple[str, str, str, Any]]:
-    """Where zeros and empty texts may be given, as far as the contract takes them."""
+def _zero_calls(subject: Subject) -> Iterator[Given]:
+    """Calls with a zero or an empty text, as far as the contract takes them."""
     for method in replying(subject):
         for name in subject.parameters(method):
             for zero in ("",) if name == "stop" else (0,) if name in WHOLE else (0, 0.0):
                 names = named_by(subject.contract, name)
                 if names and not subject.contract.violations(body_with(subject.contract, {names[0]: zero})):
-                    yield method, "call", name, zero
+                    yield Given(method, {}, {name: zero})
                     if name in subject.sampled:
-                        yield method, "constructor", name, zero
+                        yield Given(method, {name: zero})
 
 
 def _has_zeros(subject: Subject) -> str:
     return (
         ""
-        if next(_zero_places(subject), None)
+        if next(_zero_calls(subject), None)
         else "the contract takes no parameter that may be zero or empty"
     )
 
@@ -114,11 +112,16 @@ async def zeros_kept(subject: Subject, case: Given) -> None:
 def _with_none(subject: Subject) -> st.SearchStrategy[Given]:
     given = givens(subject, accepted=True)
     constructor = st.sampled_from((None, *subject.sampled))
+    missing = {
+        one: st.lists(st.sampled_from(subject.parameters(one)), min_size=1, max_size=3)
+        for one in replying(subject)
+        if subject.parameters(one)
+    }
 
     @st.composite
     def with_none(draw: st.DrawFn) -> Given:
         one = draw(given)
-        nones = draw(st.lists(st.sampled_from(subject.parameters(one.method)), min_size=1, max_size=3))
+        nones = draw(missing.get(one.method, st.just([])))
         made = draw(constructor)
         return Given(
             one.method,

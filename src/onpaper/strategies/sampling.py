@@ -172,13 +172,13 @@ def _schema_at(contract: Contract, where: tuple[str, ...]) -> Any:
 
 def _valid(contract: Contract, places: Mapping[str, tuple[str, ...]], without: str = "") -> Any:
     bodies, values = Bodies.of(contract), _strategies(contract, places)
-    free = {name: value for name, value in values.items() if name not in _group(without)}
+    some = some_of({name: value for name, value in values.items() if name not in _group(without)}, alias=_group)
 
     @st.composite
     def params(draw: st.DrawFn) -> Params:
-        drawn = draw(some_of(free, alias=_group))
+        drawn = draw(some)
         picked, needed = bodies.allowed(list(drawn))
-        for name in needed & free.keys():
+        for name in needed & values.keys() - set(_group(without)):
             if not drawn.get(name):
                 drawn[name] = draw(values[name].filter(bool))
         return {

@@ -89,13 +89,17 @@ class Subject(Shown):
     unsent: frozenset[str] = frozenset()
     """The parameters of the interface that it declares to refuse or to ignore."""
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    providers: dict[tuple[str, bool], Provider] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         return f"<a backend of {self.contract.name}>"
 
     def provider(self, mock: Mock = HELLO, *, strict: bool = False) -> Provider:
         """The provider that answers to this backend, from its first reply on."""
-        return Provider(self.contract, mock, strict=strict, key=self.key)
+        known = self.providers.get((mock.name, strict))
+        if known is None or known.mock is not mock:
+            known = self.providers[mock.name, strict] = Provider(self.contract, mock, strict=strict, key=self.key)
+        return known.afresh()
 
     def parameters(self, method: str) -> list[str]:
         """The parameters of the interface that the method takes."""

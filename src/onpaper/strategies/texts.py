@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -33,6 +34,7 @@ LONG = ("lorem ipsum " * 400, "🙂" * 2000)
 LONE = ("\ud83d", "\ude00 low", "a\ud800b")
 
 
+@lru_cache  # building one costs more than drawing from it
 def texts(*, surrogates: bool = False) -> st.SearchStrategy[str]:
     """Text: short and plain, odd, long (some KB), or any; with `surrogates` also lone surrogates, which
     JSON can escape but UTF-8 cannot carry. Shrinks to `hi`.
@@ -48,6 +50,7 @@ def texts(*, surrogates: bool = False) -> st.SearchStrategy[str]:
     return mostly(pool, st.text(alphabet, max_size=12))
 
 
+@lru_cache
 def names() -> st.SearchStrategy[str]:
     """Names of tools and the like: `[A-Za-z0-9_-]{1,64}`, also the longest. Shrinks to `look_up`."""
     others = st.text("abcxyzABC019_-", min_size=1, max_size=12)

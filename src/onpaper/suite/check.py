@@ -18,33 +18,46 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from onpaper.clauses import Clause
 from onpaper.clauses.operations import EVERYTHING
 from onpaper.contract import Contract
 from onpaper.driving.declaration import Declared
 from onpaper.driving.guard import guarded
 from onpaper.driving.verdict import Verdict
 from onpaper.errors import BadInput
-from onpaper.suite.judge import Item, Judge, plan
+from onpaper.suite.judge import Item, Judge, clauses_to_judge, plan
 from onpaper.suite.known import apply_known, stale_failures
 from onpaper.suite.processes import CONTEXT, prepare
 
-Part = Literal["cases", "properties", "timed"]
-"""What of the work on one backend a process does: the timed clauses mostly wait, and the others do not."""
+Part = Literal["cases", "streams", "properties", "timed"]
+"""What of the work on one backend a process does: the timed clauses mostly wait, and the others take about as long as
+each other."""
+STREAMS = ("stream", "sse", "ndjson")
+"""The topics of the part `streams`."""
 SEVERITY = ("not-applicable", "kept", "broken")
 
 
 def check(
-    backends: Sequence[Declared], patterns: Sequence[str] = (), advance: Callable[[str], Any] = lambda _: None, jobs: int | None = None
+    backends: Sequence[Declared],
+    patterns: Sequence[str] = (),
+    advance: Callable[[str], Any] = lambda _: None,
+    jobs: int | None = None,
+    expect: Callable[[int], Any] = lambda _: None,
 ) -> list[Verdict]:
-    """Judge backends; `advance` is called with the id of each item that is done.
+    """Judge backends; `expect` is called with the number of items there are, `advance` with the id of each that is done.
 
     The work on each backend is cut into parts. `jobs` limits the processes: by default two for each core, since much
     of a run is waiting for time-outs. No backend is driven in this process, which one that ends its own would take
     along. Raises BadInput.
     """
     prepare()
-    work = [(declared, part) for part in get_args(Part) for declared in backends if _items(declared, patterns, part)]
-    found = _in_processes(work, tuple(patterns), advance, min(jobs or 2 * (os.cpu_count() or 1), len(work))) if work else []
+    clauses = clauses_to_judge(patterns)
+    work = [(one, part) for part in get_args(Part) if any(_part_of(each) == part for each in clauses) for one in backends]
+    found: list[Verdict] = []
+    if work:
+        with _in_processes(work, tuple(patterns), min(jobs or 2 * (os.cpu_count() or 1), len(work))) as wait:
+            expect(sum(len(plan(one, patterns)) for one in backends))
+            found = wait(advance)
     verdicts: list[Verdict] = []
     for declared in backends:
         own = [apply_known(declared, one) for one in _merged(one for one in found if one.backend == declared.name)]
@@ -54,13 +67,17 @@ def check(
 
 def _items(declared: Declared, patterns: Sequence[str], part: Part) -> list[Item]:
     """The items of a part. What judges everything that was driven belongs to each part that drives for it."""
-    items = plan(declared, patterns)
     if part == "properties":
-        return [item for item in items if item.clause.kind == "property"]
-    chosen = [item for item in items if item.clause.kind != "property" and item.clause.timed == (part == "timed")]
-    if part == "timed" and chosen:
-        chosen += [item for item in items if item.case is EVERYTHING]
-    return chosen
+        return plan(declared, patterns, lambda clause: _part_of(clause) == part)
+    return [item for item in plan(declared, patterns) if item.case is EVERYTHING or _part_of(item.clause) == part]
+
+
+def _part_of(clause: Clause) -> Part:
+    if clause.kind == "property":
+        return "properties"
+    if clause.timed:
+        return "timed"
+    return "streams" if clause.topic in STREAMS else "cases"
 
 
 def _merged(found: Iterable[Verdict]) -> list[Verdict]:
@@ -73,18 +90,24 @@ def _merged(found: Iterable[Verdict]) -> list[Verdict]:
     return list(merged.values())
 
 
+@contextlib.contextmanager
 def _in_processes(
-    work: Sequence[tuple[Declared, Part]], patterns: tuple[str, ...], advance: Callable[[str], Any], jobs: int
-) -> list[Verdict]:
+    work: Sequence[tuple[Declared, Part]], patterns: tuple[str, ...], jobs: int
+) -> Iterator[Callable[[Callable[[str], Any]], list[Verdict]]]:
+    """Begin the work; yields what waits for its end."""
     done = CONTEXT.Queue()
     ending, held = CONTEXT.Pipe(duplex=False)  # closed by us, or by our death: the sign to end
     pool = ProcessPoolExecutor(jobs, mp_context=CONTEXT, initializer=_begin, initargs=(dict(os.environ), done, ending))
     try:
         futures = [pool.submit(_in_process, _packed(declared), patterns, part) for declared, part in work]
-        while not all(one.done() for one in futures):
+
+        def wait(advance: Callable[[str], Any]) -> list[Verdict]:
+            while not all(one.done() for one in futures):
+                _drain(done, advance)
             _drain(done, advance)
-        _drain(done, advance)
-        return list(chain.from_iterable(one.result() for one in futures))
+            return list(chain.from_iterable(one.result() for one in futures))
+
+        yield wait
     except BrokenProcessPool:
         names = ", ".join(sorted({declared.name for declared, _ in work}))
         raise BadInput(
@@ -92,8 +115,10 @@ def _in_processes(
             " a fault in an extension) cannot be judged; one --clause after the other finds the place"
         ) from None
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
         held.close()
+        # Waits no longer than the processes take to see it. A pool left to end by itself closes the pipe that
+        # concurrent.futures writes to when the interpreter exits, and that prints a traceback.
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _drain(done: Any, advance: Callable[[str], Any]) -> None:
@@ -147,7 +172,7 @@ def _judged(declared: Declared, items: Sequence[Item], part: Part) -> Iterator[V
         judge.stage(declared)
         for item in items:
             yield judge.found(item)
-            if not (part == "timed" and item.case is EVERYTHING):
+            if part == "cases" or item.case is not EVERYTHING:
                 _done.put(item.id)
 
 

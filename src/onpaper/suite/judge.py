@@ -42,17 +42,20 @@ class Item:
         return f"{self.declared.name}::{self.clause.id}[{case_id(self.case)}]"
 
 
-def plan(declared: Declared, patterns: Sequence[str] = ()) -> list[Item]:
-    """The items of one backend; the request clauses' look at everything that happened comes last.
-
-    `patterns` limit the clauses to topics or ids. Raises BadInput when one of them matches nothing.
-    """
+def clauses_to_judge(patterns: Sequence[str] = ()) -> list[Clause]:
+    """The clauses that backends are held to. `patterns` limit them to topics or ids. Raises BadInput when one of them
+    matches nothing."""
     clauses = [one for one in register().values() if one.kind != "reply"]
     for pattern in patterns:
         if not any(_matches(one, pattern) for one in clauses):
             raise BadInput(f"no clause or topic is called {pattern!r}{nearest_clause(pattern, topics=True)}")
-    chosen = [one for one in clauses if not patterns or any(_matches(one, pattern) for pattern in patterns)]
-    items = [Item(declared, one, case) for one in chosen for case in (one.cases(declared.contract) or ("none",))]
+    return [one for one in clauses if not patterns or any(_matches(one, pattern) for pattern in patterns)]
+
+
+def plan(declared: Declared, patterns: Sequence[str] = (), wanted: Callable[[Clause], bool] = lambda _: True) -> list[Item]:
+    """The items of one backend, of the clauses that are `wanted`; the look at everything that happened comes last."""
+    clauses = [one for one in clauses_to_judge(patterns) if wanted(one)]
+    items = [Item(declared, one, case) for one in clauses for case in (one.cases(declared.contract) or ("none",))]
     return sorted(items, key=lambda item: item.case is EVERYTHING)
 
 
