@@ -168,6 +168,7 @@ def _in_process(packed: dict[str, Any], patterns: tuple[str, ...], part: Part) -
 def _judged(declared: Declared, items: Sequence[Item], part: Part) -> Iterator[Verdict]:
     """The verdicts of one part, before known failures are applied. The guard stands between the drives too."""
     gc.freeze()  # clauses collect garbage to see what a backend left; what is loaded by now is none
+    gc.set_threshold(10_000, 20, 20)  # they ask for it themselves, and what was seen of each drive stays to the end
     with guarded({}), contextlib.redirect_stdout(sys.stderr), Judge() as judge:
         judge.stage(declared)
         for item in items:
