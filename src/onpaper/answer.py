@@ -86,9 +86,9 @@ class Provider:
         """The headers that an answer depends on, in lower case; None when it depends on its turn as well."""
         if len(self.mock.replies) > 1:
             return None
-        also = [way["header"] for way in self.contract.get("auth.also", ())]
+        keys = [name for name, _ in self.contract.auth_ways]
         unknown = self.contract.get("body.unknown_header")
-        names = [self.contract.auth_header, *also, *self.mock.replies[0].match.headers, *([unknown] if unknown else [])]
+        names = [*keys, *self.mock.replies[0].match.headers, *([unknown] if unknown else [])]
         if self.contract.get("errors.wrong_content_type"):
             names.append("content-type")
         return tuple(dict.fromkeys(name.lower() for name in names))
@@ -102,7 +102,7 @@ class Provider:
             number = self._number
         if self._listened is None or len(request.body) > LARGEST:
             return self._answer(request, number)
-        heard = tuple(value for name, value in request.headers if name.lower() in self._listened)
+        heard = tuple((name.lower(), value) for name, value in request.headers if name.lower() in self._listened)
         asked_before = (request.method, request.target, heard, request.body, number % TURNS)
         script = self._answers.get(asked_before)
         if script is None:
@@ -162,11 +162,10 @@ class Provider:
         checked = self.contract.get("auth.checked", True)
         if not checked or (self.key is None and not self.contract.get("auth.required", False)):
             return None
-        ways = [{"header": self.contract.auth_header, "form": self.contract.get("auth.form", "Bearer {key}")}]
         given = ""
-        for way in [*ways, *self.contract.get("auth.also", ())]:
-            before, _, after = way["form"].partition("{key}")
-            for value in header_values(request.headers, way["header"]):
+        for header, form in self.contract.auth_ways:
+            before, _, after = form.partition("{key}")
+            for value in header_values(request.headers, header):
                 value = value.strip()
                 if value[: len(before)].lower() == before.lower() and value.endswith(after):
                     given = given or value[len(before) : len(value) - len(after)].strip()

@@ -39,7 +39,11 @@ CHUNKS = frozenset({"stream.first", "stream.last", "stream.preamble", "stream.re
 
 @dataclass(frozen=True, eq=False)
 class Contract:
-    """A provider's contract, resolved. `data` holds every fact; `origins` the file that each top fact came from."""
+    """A provider's contract, resolved.
+
+    `data` holds every fact, `own` what its file at `path` says itself; `base` is the contract that it extends, `relayed`
+    the one of the provider behind it.
+    """
 
     name: str
     path: Path
@@ -77,6 +81,11 @@ class Contract:
                 return default
             value = value[key]
         return value
+
+    @property
+    def folder(self) -> str:
+        """The folder of its recordings: the name, in which a variant's `@` would be no file name."""
+        return self.name.replace("@", "-")
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -149,6 +158,12 @@ class Contract:
     @property
     def auth_header(self) -> str:
         return str(self.get("auth.header", "authorization"))
+
+    @property
+    def auth_ways(self) -> tuple[tuple[str, str], ...]:
+        """The ways to give the key, the usual one first: a header's name in lower case, and its value with `{key}`."""
+        also = ((way["header"].lower(), way["form"]) for way in self.get("auth.also", ()))
+        return ((self.auth_header.lower(), str(self.get("auth.form", "Bearer {key}"))), *also)
 
     @cached_property
     def schema(self) -> dict[str, Any]:

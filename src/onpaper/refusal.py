@@ -185,7 +185,7 @@ def column(raw: bytes) -> int:
 
 def _parts(param: str) -> list[str | int]:
     """`messages[2].name` as `["messages", 2, "name"]`."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"[.\[\]]+", param) if part]
+    return [int(part) if part.isascii() and part.isdigit() else part for part in re.split(r"[.\[\]]+", param) if part]
 
 
 def _dotted(parts: list[str | int]) -> str:

@@ -7,6 +7,7 @@ counts as one token. A mock with its own bytes (`events`, `body`) is left alone:
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -41,7 +42,8 @@ def _choose_tool(say: Say, body: Mapping[str, Any]) -> Say:
         for tool in (tools if isinstance(tools, list) else ())
         if isinstance(tool, dict) and isinstance(tool.get("function"), dict) and "name" in tool["function"]
     ]
-    named: Any = choice.get("function", {}).get("name") if isinstance(choice, dict) else None
+    function = choice.get("function") if isinstance(choice, dict) else None
+    named: Any = function.get("name") if isinstance(function, dict) else None
     if named in names:
         own = [call for call in say.tool_calls if call.name == named]
         return replace(
@@ -56,8 +58,9 @@ def _choose_tool(say: Say, body: Mapping[str, Any]) -> Say:
 
 def _arguments(tools: Any, name: str) -> str:
     for tool in tools:
-        if tool.get("function", {}).get("name") == name:
-            return json.dumps(example(tool["function"].get("parameters") or {}))
+        function = tool.get("function") if isinstance(tool, dict) else None
+        if isinstance(function, dict) and function.get("name") == name:
+            return json.dumps(example(function.get("parameters") or {}))
     return "{}"
 
 
@@ -82,63 +85,95 @@ def _pieces(text: str) -> tuple[str, ...]:
     return tuple(text[at : at + 8] for at in range(0, len(text), 8))
 
 
-def example(schema: Any, root: Any = None, depth: int = 0) -> Any:
-    """A small value that is valid against a JSON Schema of the kind that structured output accepts."""
-    root = schema if root is None else root
-    if not isinstance(schema, Mapping) or depth > 16:
-        return None
-    if "$ref" in schema:
-        target = root
-        for part in str(schema["$ref"]).removeprefix("#").strip("/").split("/"):
-            target = target.get(part, {}) if part and isinstance(target, Mapping) else target
-        return example(target, root, depth + 1)
-    for key in ("const", "default"):
-        if key in schema:
-            return schema[key]
-    if schema.get("enum"):
-        return schema["enum"][0]
-    for key in ("anyOf", "oneOf"):
-        if schema.get(key):
-            flat = [one for one in schema[key] if not (isinstance(one, Mapping) and "$ref" in one)]
-            return example((flat or schema[key])[0], root, depth + 1)
-    if schema.get("allOf"):
-        merged: dict[str, Any] = {}
-        for one in schema["allOf"]:
-            value = example(one, root, depth + 1)
-            if isinstance(value, dict):
-                merged |= value
-        return merged
-    kind = schema.get("type", "object" if "properties" in schema else None)
-    return _of_type(kind[0] if isinstance(kind, list) and kind else kind, schema, root, depth)
+MOST_VALUES = 1000
+MOST_CHARACTERS = 10_000
+DEEPEST = 16
 
 
-def _of_type(kind: Any, schema: Mapping[str, Any], root: Any, depth: int) -> Any:
-    if kind == "object":
-        properties = schema.get("properties", {})
-        required = schema.get("required", list(properties) if depth < 8 else [])
-        return {name: example(properties.get(name, {}), root, depth + 1) for name in required}
-    if kind == "array":
-        items = [example(one, root, depth + 1) for one in schema.get("prefixItems", ())]
-        wanted = max(schema.get("minItems", 0), len(items))
-        return items + [example(schema.get("items", {}), root, depth + 1) for _ in range(wanted - len(items))]
-    if kind in ("integer", "number"):
-        return _number(schema, kind == "integer")
-    if kind == "string":
-        formats = {"date": "2026-01-01", "date-time": "2026-01-01T00:00:00Z", "email": "a@example.org",
-                   "uuid": "00000000-0000-4000-8000-000000000000", "uri": "https://example.org/"}  # fmt: skip
-        text = formats.get(schema.get("format", ""), "text")
-        return text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength", 10**9)]
-    return {"boolean": True, "null": None}.get(kind, "text")
+def example(schema: Any) -> Any:
+    """A small value that is valid against a JSON Schema of the kind that structured output accepts.
+
+    It has at most `MOST_VALUES` values, each of at most `MOST_CHARACTERS` characters: a schema is whatever a client sent.
+    """
+    return _Example(schema).of(schema, 0)
+
+
+class _Example:
+    """One value in the making; `left` is how many values it may still get."""
+
+    def __init__(self, root: Any) -> None:
+        self.root = root
+        self.left = MOST_VALUES
+
+    def of(self, schema: Any, depth: int) -> Any:
+        self.left -= 1
+        if not isinstance(schema, Mapping) or depth > DEEPEST or self.left < 0:
+            return None
+        if "$ref" in schema:
+            target = self.root
+            for part in str(schema["$ref"]).removeprefix("#").strip("/").split("/"):
+                target = target.get(part, {}) if part and isinstance(target, Mapping) else target
+            return self.of(target, depth + 1)
+        for key in ("const", "default"):
+            if key in schema:
+                return schema[key]
+        if _list(schema, "enum"):
+            return schema["enum"][0]
+        for key in ("anyOf", "oneOf"):
+            if choices := _list(schema, key):
+                flat = [one for one in choices if not (isinstance(one, Mapping) and "$ref" in one)]
+                return self.of((flat or choices)[0], depth + 1)
+        if parts := _list(schema, "allOf"):
+            values = [self.of(one, depth + 1) for one in parts]
+            return {key: value for one in values if isinstance(one, dict) for key, value in one.items()}
+        kind = schema.get("type", "object" if "properties" in schema else None)
+        return self._of_type(kind[0] if isinstance(kind, list) and kind else kind, schema, depth)
+
+    def _of_type(self, kind: Any, schema: Mapping[str, Any], depth: int) -> Any:
+        if kind == "object":
+            properties = schema.get("properties")
+            properties = properties if isinstance(properties, Mapping) else {}
+            required = _list(schema, "required") if "required" in schema else properties if depth < 8 else ()
+            return {str(name): self.of(properties.get(str(name), {}), depth + 1) for name in required}
+        if kind == "array":
+            items = [self.of(one, depth + 1) for one in _list(schema, "prefixItems")]
+            missing = min(_length(schema, "minItems", 0) - len(items), self.left)
+            return items + [self.of(schema.get("items", {}), depth + 1) for _ in range(missing)]
+        if kind in ("integer", "number"):
+            return _number(schema, kind == "integer")
+        if kind == "string":
+            formats = {"date": "2026-01-01", "date-time": "2026-01-01T00:00:00Z", "email": "a@example.org",
+                       "uuid": "00000000-0000-4000-8000-000000000000", "uri": "https://example.org/"}  # fmt: skip
+            text = formats.get(str(schema.get("format", "")), "text")
+            longest = _length(schema, "maxLength", MOST_CHARACTERS)
+            return text.ljust(_length(schema, "minLength", 0), "x")[:longest]
+        return {"boolean": True, "null": None}.get(str(kind), "text")
+
+
+def _list(schema: Mapping[str, Any], key: str) -> list[Any]:
+    value = schema.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int or (type(value) is float and math.isfinite(value))
+
+
+def _length(schema: Mapping[str, Any], key: str, otherwise: int) -> int:
+    value = schema.get(key)
+    return min(value, MOST_CHARACTERS) if type(value) is int and value >= 0 else otherwise
 
 
 def _number(schema: Mapping[str, Any], whole: bool) -> Any:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if low is None and "exclusiveMinimum" in schema:
-        low = schema["exclusiveMinimum"] + (1 if whole else 0.5)
-    if high is None and "exclusiveMaximum" in schema:
-        high = schema["exclusiveMaximum"] - (1 if whole else 0.5)
+    bounds = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+    known = {key: schema[key] for key in bounds if _is_number(schema.get(key))}
+    low, high = known.get("minimum"), known.get("maximum")
+    if low is None and "exclusiveMinimum" in known:
+        low = known["exclusiveMinimum"] + (1 if whole else 0.5)
+    if high is None and "exclusiveMaximum" in known:
+        high = known["exclusiveMaximum"] - (1 if whole else 0.5)
     value = low if low is not None else min(1, high) if high is not None else 1
-    step = schema.get("multipleOf")
+    step = known.get("multipleOf")
     if step:
         value = -(-value // step) * step
     return int(value) if whole else value

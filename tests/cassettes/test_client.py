@@ -160,3 +160,8 @@ async def test_a_port_where_nobody_listens_is_named() -> None:
         url = urlsplit(f"http://127.0.0.1:{unused.getsockname()[1]}")
         with pytest.raises(CassetteError, match=r"cannot be connected to: .*; is the server running\?"):
             await fetch(url, Request("GET", "/"), Limits())
+
+
+async def test_a_host_that_cannot_be_spelled_is_named() -> None:
+    with pytest.raises(CassetteError, match=r"a\.\.b:80 cannot be connected to: "):
+        await fetch(urlsplit("http://a..b"), Request("GET", "/"), Limits())

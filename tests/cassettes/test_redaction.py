@@ -289,3 +289,9 @@ def test_a_masked_exchange_is_masked_again_to_itself() -> None:
 )
 def test_hostile_bodies_take_linear_time(hostile: bytes) -> None:
     assert len(redacted(hostile)) == len(hostile)
+
+
+def test_a_key_in_a_later_member_of_a_gzip_body_is_found():
+    body = gzip.compress(b"nothing here") + gzip.compress(KEY.encode())
+    kept = Cassette("x/y", (exchange(body, (("content-encoding", "gzip"),)),))
+    assert [leak for leak in leaks(kept, "", [KEY]) if "once decoded" in leak]

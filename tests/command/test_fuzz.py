@@ -31,6 +31,24 @@ class OnlyOnce(LiteLLMBackend):
         self.called = True
         return await super().list_models()
 """
+PLAIN = """
+import time
+
+
+class Plain:
+    def __init__(self, model, base_url):
+        pass
+
+    async def stream(self, messages):
+        yield "x"
+
+
+class Blocks(Plain):
+    async def stream(self, messages):
+        while True:
+            time.sleep(0.01)
+        yield "x"
+"""
 ASK = ("mypkg:Loses", "--contract", "litellm", "--env", "VUI_LITELLM_KEY={key}")
 FRAMING = ("--clause", "property/any-framing-any-cut")
 
@@ -102,3 +120,17 @@ def test_what_was_found_is_told_when_it_is_interrupted(number: signal.Signals, s
         _, said = process.communicate(timeout=60)
     assert process.returncode == status
     assert said.endswith("interrupted; 1 found\n") and "Traceback" not in said
+
+
+def test_where_no_property_applies_it_says_so_and_looks_for_nothing(project: Path) -> None:
+    (project / "plain.py").write_text(PLAIN)
+    done = fuzz(project, "plain:Plain", *ASK[1:], "--clause", "property/precedence")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is nothing to look for: neither stream() nor complete() takes a parameter" in done.stderr
+
+
+def test_a_backend_that_blocks_its_loop_ends_it_with_a_sentence(project: Path) -> None:
+    (project / "plain.py").write_text(PLAIN)
+    done = fuzz(project, "plain:Blocks", *ASK[1:], "--clause", "property/any-framing-any-cut", "--seconds", "5")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "the backend was stopped: " in done.stderr

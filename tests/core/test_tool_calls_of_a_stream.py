@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from onpaper.wire.reading import ToolCall, read_reply
+from onpaper.wire.reading import ToolCall, read_reply, read_stream
 
 
 def part(index=..., id=..., name=..., arguments=...):
@@ -113,3 +113,11 @@ def test_a_reply_in_one_piece_carries_its_calls():
         ("a", "f", "{}"),
         ("", "g", {"x": 1}),
     ]
+
+
+def test_arguments_that_are_text_and_then_an_object_are_a_problem_and_no_crash() -> None:
+    calls = [{"index": 0, "function": {"name": "f", "arguments": {"a": 1}}}, {"index": 0, "function": {"arguments": ""}},
+             {"index": 0, "function": {"arguments": "{}"}}]
+    chunks = [{"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]} for call in calls]
+    reading = read_stream([b"".join(b"data: %s\n\n" % json.dumps(chunk).encode() for chunk in chunks)])
+    assert any("of which some are no text" in problem for problem in reading.problems)

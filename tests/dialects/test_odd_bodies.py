@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from onpaper import Contract, folders
@@ -84,3 +86,25 @@ def test_a_column_is_counted_in_the_bytes_that_came(raw: str) -> None:
 def test_a_reply_holds_no_nan() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         compact({"usage": float("nan")})
+
+
+STRANGE = {
+    "a key that is a digit to Unicode": f'{{"model": "m", "²": 1, {HI}}}',
+    "a choice that is no object": f'{{"model": "m", "tool_choice": {{"function": "f"}}, "tools": ["x"], {HI}}}',
+    "a tool that is no object": f'{{"model": "m", "tool_choice": "required", "tools": ["x", {{"function": {{"name": "f"}}}}], {HI}}}',
+}
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("body", STRANGE.values(), ids=STRANGE)
+def test_an_odd_body_is_refused_or_answered_and_never_the_gateways_own_failure(body: str, strict: bool) -> None:
+    assert ask("openai", body, strict=strict).status in ((400,) if strict else (200,))
+
+
+def test_a_client_that_gives_its_key_the_right_way_does_not_inherit_the_refusal_of_one_that_did_not() -> None:
+    contract = Contract.load("azure")
+    provider = Provider(contract, Mock("said", "", (Say(text=("Hi",)),)), key=KEY)
+    body = f'{{"model": "m", {HI}}}'.encode()
+    wrong, right = (replace(request(contract, body), headers=((name, KEY), ("content-type", "application/json"))) for name in ("authorization", "api-key"))
+    assert provider(wrong).status == 401
+    assert [provider(right).status for _ in range(20)] == [200] * 20

@@ -109,3 +109,15 @@ def test_a_named_tool_ends_with_stop_at_openai_and_with_tool_calls_at_groq() -> 
 def test_an_error_is_never_reshaped() -> None:
     say = Say(events=("x",))
     assert shape(say, {"max_tokens": 1}, OPENAI) is say
+
+
+GREEDY = {
+    "a long text": {"type": "string", "minLength": 10**10},
+    "many items": {"type": "array", "minItems": 10**10},
+    "itself ten times": {"type": "object", "properties": {c: {"$ref": "#"} for c in "abcdefghij"}, "required": list("abcdefghij")},
+}
+
+
+@pytest.mark.parametrize("schema", GREEDY.values(), ids=GREEDY)
+def test_a_schema_cannot_ask_for_more_than_a_gateway_has(schema: dict[str, Any]) -> None:
+    assert len(json.dumps(example(schema))) < 100_000

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from onpaper import Contract
-from onpaper.mock import Call, Say
+from onpaper.mock import Call, Injection, Say
 from onpaper.wire.dialect import Asked, Speaker
+from onpaper.wire.sse import decode
 from onpaper.wire.template import ABSENT, fill, make_id, mentions
 
 
@@ -185,3 +187,10 @@ def test_structured_content_may_be_the_object_itself() -> None:
     assert Speaker(contract.variant("json"), Asked()).body(say)["choices"][0]["message"]["content"] == {
         "a": 1
     }
+
+
+def test_what_is_injected_stands_where_it_was_said_whatever_else_is() -> None:
+    own = Say(events=("0", "1", "2", "3", "4"))
+    both = replace(own, inject=(Injection(-1, data="last but one"), Injection(-2, data="before that"), Injection(0, data="first")))
+    events, _ = decode([Speaker(Contract.load("openai"), Asked(stream=True)).script(both).body])
+    assert [event.data for event in events] == ["first", "0", "1", "2", "before that", "3", "last but one", "4"]

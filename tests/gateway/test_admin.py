@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from onpaper.exchange import Request
-from onpaper.gateway import Gateway
+from onpaper.gateway import Gateway, Journal
 from onpaper.gateway.admin import OPERATIONS, Admin
+from onpaper.gateway.metrics import exposition
 from onpaper.gateway.openapi import description
 
 QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
@@ -204,3 +205,9 @@ def test_every_reference_of_the_description_exists():
     document = description()
     for name in re.findall(r"#/components/schemas/(\w+)", json.dumps(document)):
         assert name in document["components"]["schemas"]
+
+
+def test_a_large_count_is_shown_to_the_last_digit():
+    journal = Journal()
+    journal.counts.body_bytes = 1_234_567
+    assert 'onpaper_reply_body_bytes_total{session="default"} 1234567\n' in exposition({"default": journal}, 0)

@@ -118,3 +118,9 @@ def test_a_header_outside_latin_1_is_refused_by_its_first_character():
 def test_the_reason_phrase_is_the_registered_one_unless_the_script_has_one():
     assert wire(Script(429)).startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
     assert wire(Script(429, reason="Slow down")).startswith(b"HTTP/1.1 429 Slow down\r\n")
+
+
+def test_a_connection_that_a_script_says_it_closes_is_closed():
+    script = Script(headers=(("Connection", "Close"),), writes=EVENTS, transfer="length")
+    assert not plan(script).keep
+    assert wire(script).lower().count(b"connection:") == 1

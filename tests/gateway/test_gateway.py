@@ -139,3 +139,28 @@ def test_sessions_of_a_gateway_do_not_meet():
         assert (len(one.journal), len(two.journal), len(gateway.journal)) == (1, 1, 0)
         gateway.play(mock("drei"))
         assert ask(gateway).json()["choices"][0]["message"]["content"] == "drei"
+
+
+def test_a_fault_that_fired_after_the_journal_was_cleared_passes_the_check(gateway):
+    ask(gateway)
+    gateway.play(mock("one two", faults=[{"fault": "cut", "at": 1}]))
+    gateway.journal.clear()
+    with pytest.raises(httpx.RemoteProtocolError):
+        ask(gateway, STREAM)
+    gateway.check()
+
+
+def test_a_session_is_found_again_as_it_was():
+    with Gateway() as gateway:
+        session = gateway.session("one", {"mock": mock("mine")})
+        assert gateway.session("one") is session
+        said = httpx.post(f"{session.v1}/chat/completions", json=QUESTION, headers={"authorization": "Bearer k"}, trust_env=False)
+    assert said.json()["choices"][0]["message"]["content"] == "mine"
+
+
+def test_a_request_that_a_session_could_not_answer_fails_the_check():
+    with Gateway() as gateway:
+        session = gateway.session("one", {"mock": mock("mine", match={"model": "other"})})
+        httpx.post(f"{session.v1}/chat/completions", json=QUESTION, headers={"authorization": "Bearer k"}, trust_env=False)
+        with pytest.raises(AssertionError, match="the nearest one wants model 'other'"):
+            gateway.check()

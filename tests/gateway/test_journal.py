@@ -186,3 +186,22 @@ def test_the_lines_are_json_without_credentials():
     assert row["request"]["headers"] == [["Authorization", "***"]]
     assert row["reply"]["headers"][:2] == [["set-cookie", "***"], ["content-type", "text/plain"]]
     assert row["reply"]["body"] == {"text": "your key is ***"}
+
+
+def test_a_mark_stays_what_it_is_when_the_journal_is_cleared():
+    journal = Journal()
+    for _ in range(3):
+        add(journal)
+    mark = journal.mark()
+    journal.clear()
+    later = add(journal)
+    assert (journal.since(mark), journal.total) == ([later], 1)
+
+
+def test_what_begins_while_a_journal_is_read_is_not_taken_for_what_came_before():
+    journal = Journal()
+    add(journal)
+    mark = journal.mark()
+    late = [add]
+    journal.settle = lambda: late and late.pop()(journal)  # as another thread might, in between
+    assert journal.since(mark) == [journal[1]]

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from onpaper.errors import BadInput
-from onpaper.gateway import Journal, ServerThread
+from onpaper.exchange import Request
+from onpaper.gateway import Entry, Journal, ServerThread
 from onpaper.gateway.journal_file import JournalFile
 from onpaper.gateway.sessions import Sessions
 from onpaper.script import Script, Write
@@ -88,4 +89,13 @@ def test_a_full_disk_does_not_stop_the_gateway(tmp_path):
     entry = Entry(Request("GET", "/"))
     journal.begin(entry)
     journal.finish(entry)
-    assert "cannot write to" in file.failure
+    assert "cannot write the journal to" in file.failure
+
+
+def test_a_file_that_cannot_be_written_is_told_once(tmp_path, capsys):
+    file = JournalFile("/dev/full")
+    for number in range(2):
+        file.write(Entry(Request("GET", f"/{number}"), connection=1), "default")
+    file.close()
+    assert file.failure.startswith("cannot write the journal to /dev/full")
+    assert capsys.readouterr().err == file.failure + "\n"

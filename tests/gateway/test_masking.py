@@ -20,6 +20,10 @@ KEY = 'sk-käy/+"canary'
         (("authorization", KEY),),
         (("API-KEY", KEY),),
         (("x-api-key", KEY),),
+        (("x-bf-vk", KEY),),
+        (("x-portkey-api-key", KEY),),
+        (("cf-aig-authorization", f"Bearer {KEY}"),),
+        (("x-amz-security-token", KEY),),
         (("Cookie", f"session {KEY}"),),
     ],
 )

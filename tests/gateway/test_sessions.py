@@ -39,7 +39,9 @@ def test_a_header_names_the_session(sessions):
 
 
 @pytest.mark.parametrize(
-    "header", [("Authorization", "Bearer sk-1"), ("api-key", "sk-1"), ("x-api-key", "sk-1")]
+    "header",
+    [("Authorization", "Bearer sk-1"), ("api-key", "sk-1"), ("x-api-key", "sk-1"), ("x-bf-vk", "sk-1"),
+     ("cf-aig-authorization", "Bearer sk-1")],
 )
 def test_a_key_names_the_session(sessions, header):
     sessions.put("one", says("one"), keys=["sk-1"])
@@ -122,3 +124,16 @@ def test_the_key_of_a_request_is_without_its_scheme():
     assert key_of(Request("GET", "/", (("authorization", " Bearer  k "),))) == "k"
     assert key_of(Request("GET", "/", (("authorization", "k"),))) == "k"
     assert key_of(Request("GET", "/")) == ""
+
+
+def test_the_usual_header_comes_before_a_providers_own():
+    both = (("x-litellm-api-key", "Bearer own"), ("authorization", "Bearer usual"))
+    assert key_of(Request("GET", "/", both)) == "usual"
+    assert key_of(Request("GET", "/", (("idempotency-key", "no-key"), both[0]))) == "own"
+
+
+def test_a_reset_frees_the_keys_of_the_default_session_too(sessions):
+    sessions.put("default", says("x"), keys=["k"])
+    sessions.reset()
+    sessions.put("one", says("one"), keys=["k"])
+    assert answered(sessions, Request("GET", "/", (("api-key", "k"),))) == "one"

@@ -130,3 +130,11 @@ def test_a_fault_that_never_fired_fails_the_test(project: Path) -> None:
     (project / "test_own.py").write_text(FAULT.replace("{ask}", "assert gateway.url"))
     done = pytest_in(project, "-q")
     assert done.returncode == 1 and "never fired" in done.stdout, done.stdout
+
+
+def test_the_list_of_known_failures_is_judged_also_where_items_are_chosen_by_mark(project: Path) -> None:
+    (project / "mine.py").write_text(MINE)
+    with (project / "pyproject.toml").open("a") as file:
+        file.write(DECLARED + '"known-failures" = [{ clause = "no/such", reason = "why" }]\n')
+    done = pytest_in(project, "-q", "-m", "onpaper", "-k", "known-failures")
+    assert done.returncode == 1 and "no/such" in done.stdout, done.stdout

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from onpaper.cassettes import Cassette, Provenance, find, load, save
-from onpaper.cassettes.judging import judge_replies, known_failures, reply_clauses
+from onpaper.cassettes.judging import KnownFailure, apply_known, judge_replies, known_failures, reply_clauses
 from onpaper.contract import Contract
+from onpaper.driving.verdict import Verdict
 from onpaper.errors import BadInput
 from onpaper.exchange import Chunk, Exchange, Reply, Request
 
@@ -161,6 +162,12 @@ def test_a_known_failure_expires(project: Path) -> None:
     write_contract(project, {**entry, "expires": "2026-11-19"})
     verdict, message = judged(project)[("server/sentinel", "demo/chat")]
     assert verdict == "broken" and message.startswith("the known failure expired on 2026-11-19 (why); ")
+
+
+def test_an_expired_entry_is_red_whatever_the_level_of_its_clause() -> None:
+    entry = KnownFailure("server/object", "why", "demo/chat", "", datetime.date(2026, 11, 19))
+    found = Verdict("demo", "server/object", "demo/chat", "should", "broken", "it differs", "")
+    assert apply_known([entry], found, datetime.date(2026, 11, 20)).level == "must"
 
 
 def test_an_expiry_that_is_no_date_is_one_sentence(project: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onpaper.cassettes import passing
 from onpaper.cassettes.heads import Body, Head, HeadError
 from onpaper.cassettes.proxy import Proxy
 from onpaper.exchange import Exchange
@@ -465,3 +466,33 @@ def test_a_chunked_body_ends_where_it_ends_however_it_is_cut(
 def test_a_chunk_without_a_size_is_refused(frame: bytes) -> None:
     with pytest.raises(HeadError):
         Body(None).feed(frame)
+
+
+async def test_a_host_that_cannot_be_spelled_is_a_502() -> None:
+    queue: asyncio.Queue[Exchange] = asyncio.Queue()
+    proxy = Proxy(urlsplit("http://a..b/v1"), queue.put_nowait)
+    await proxy.start()
+    try:
+        async with asyncio.timeout(SECONDS):
+            reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+            writer.write(POST)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 502 ")
+            writer.close()
+    finally:
+        await proxy.stop()
+
+
+async def test_an_exchange_that_is_too_large_passes_and_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passing, "LARGEST", 5)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await a_request(reader)
+        writer.write(OK)
+        await reader.read()
+
+    async with tapping(answer) as tapped:
+        reader, writer = await tapped.connect()
+        writer.write(POST)
+        assert await reader.readexactly(len(OK)) == OK
+        exchange = await tapped.told()
+    assert (exchange.reply, exchange.problem) == (None, "more than 5 bytes: passed on, and not judged")

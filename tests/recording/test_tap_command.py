@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from onpaper import folders
 from onpaper.cassettes import find, load
 from onpaper.cassettes.tapping import Tap, default_contract, line, row
 from onpaper.contract import Contract
@@ -247,3 +248,11 @@ def test_numbers_go_on_after_those_of_an_earlier_tap(tmp_path: Path) -> None:
 )
 def test_the_contract_is_known_by_the_host(url: str, name: str) -> None:
     assert default_contract(urlsplit(url)) == name
+
+
+def test_what_passes_of_a_variant_is_recorded_under_a_name_that_is_found(tmp_path: Path) -> None:
+    variant = next(name for name in folders.names("contracts") if Contract.load(name).variants)
+    contract = Contract.load(variant).variant(Contract.load(variant).variants[0])
+    passed = Tap(contract, UPSTREAM, tmp_path).passed(exchange(target=contract.chat_path))
+    assert passed.path is not None
+    assert list(find([tmp_path])) == [f"{passed.path.parent.name}/{passed.path.stem}"]

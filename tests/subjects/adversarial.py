@@ -513,3 +513,15 @@ class RemembersTheModelsForAll(Models):
 
 
 AIMS["CallsHomeAtImport"] = ("connection/stays-on-base-url",)
+
+
+REAL_KEY = "-".join(["sk", "proj", "a1B2c3D4" * 5])
+
+
+@blamed_by("auth/absent-without-key")
+class FindsAKeyOfItsOwn(LiteLLMClient):
+    """Reads a file of secrets that nobody told it of, as `load_dotenv()` does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._auth = {"authorization": f"Bearer {REAL_KEY}"}

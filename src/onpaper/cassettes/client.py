@@ -44,8 +44,8 @@ async def fetch(url: SplitResult, request: Request, limits: Limits) -> Exchange:
             transport, reading = await loop.create_connection(lambda: _Reading(limits), host, port, ssl=tls)
     except TimeoutError:
         raise CassetteError(f"{where} accepts no connection within {limits.connect:g} s") from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    except (OSError, UnicodeError) as error:  # a host's name may be none that IDNA can spell
+        reason = getattr(error, "strerror", "") or str(error) or type(error).__name__
         raise CassetteError(f"{where} cannot be connected to: {reason}; is the server running?") from None
     try:
         transport.write(_encode(request))

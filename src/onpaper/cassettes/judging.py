@@ -102,7 +102,7 @@ def apply_known(entries: Sequence[KnownFailure], found: Verdict, today: datetime
     if found.verdict == "broken":
         if entry.expires is not None and entry.expires < today:
             said = f"the known failure expired on {entry.expires} ({entry.reason}); {found.message}"
-            return replace(found, message=said)
+            return _red(found, said)
         return replace(
             found,
             verdict="known",

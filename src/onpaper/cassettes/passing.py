@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from onpaper.cassettes.proxy import Client
 
 
+LARGEST = 64 * 1024 * 1024
+"""The largest exchange that is kept, request and reply together, in bytes; a stream need not end."""
+
+
 class Upstream(asyncio.Protocol):
     """The connection to the server: passes what it sends, and reads it along the way.
 
@@ -82,7 +86,7 @@ class Upstream(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         if self._client.waiting:
             running = self._client.waiting[0]
-            running.chunks.append(Chunk(round(self._now - running.sent, 4), data))
+            running.keep_reply(Chunk(round(self._now - running.sent, 4), data))
 
     def on_message_complete(self) -> None:
         if self._client.waiting and self._client.waiting[0].status:
@@ -108,20 +112,39 @@ class Running:
 
     def __init__(self, request: Request, connection: int, sent: float) -> None:
         self.request, self.connection, self.sent = request, connection, sent
-        self.body = b""
+        self._body = bytearray()
+        self._room = LARGEST
         self.status = 0
         self.reason = ""
         self.headers: tuple[tuple[str, str], ...] = ()
-        self.chunks: list[Chunk] = []
+        self._chunks: list[Chunk] = []
         self.end: End = "open"
         self.problem = ""
 
+    def keep(self, data: bytes) -> None:
+        """Keep a piece of the request's body, if there is room."""
+        if self._has_room(data):
+            self._body += data
+
+    def keep_reply(self, chunk: Chunk) -> None:
+        """Keep a piece of the reply's body, if there is room."""
+        if self._has_room(chunk.data):
+            self._chunks.append(chunk)
+
+    def _has_room(self, data: bytes) -> bool:
+        self._room -= len(data)
+        if self._room < 0:
+            self.problem = self.problem or f"more than {LARGEST} bytes: passed on, and not judged"
+            self._body.clear()
+            self._chunks.clear()
+        return self._room >= 0
+
     def exchange(self) -> Exchange:
-        """What passed; without a reply when no head of one came."""
+        """What passed; without a reply when no head of one came, or when it is too large to be kept."""
         reply = None
-        if self.status:
-            reply = Reply(self.status, self.headers, tuple(self.chunks), self.end, self.reason)
-        request = replace(self.request, body=self.body)
+        if self.status and self._room >= 0:
+            reply = Reply(self.status, self.headers, tuple(self._chunks), self.end, self.reason)
+        request = replace(self.request, body=bytes(self._body))
         now = asyncio.get_running_loop().time()
         return Exchange(
             request, reply, connection=self.connection, started=self.sent, ended=now, problem=self.problem

@@ -138,7 +138,7 @@ class Client(asyncio.Protocol):
             return rest
         size, finished = self._body.feed(data)
         assert self._running is not None
-        self._running.body += self._body.taken()
+        self._running.keep(self._body.taken())
         self._send(data[:size])
         if finished:
             self._body = None
@@ -171,8 +171,8 @@ class Client(asyncio.Protocol):
                 await self._loop.create_connection(lambda: Upstream(self), host, port, ssl=proxy.tls)
         except TimeoutError:
             self.refuse(502, f"{host}:{port} accepts no connection within {CONNECT_SECONDS:g} s")
-        except OSError as error:
-            reason = getattr(error, "verify_message", "") or error.strerror or type(error).__name__
+        except (OSError, UnicodeError) as error:  # a host's name may be none that IDNA can spell
+            reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error) or type(error).__name__
             self.refuse(502, f"{host}:{port} cannot be connected to: {reason}")
 
     def upstream_made(self, upstream: Upstream) -> None:

@@ -8,11 +8,11 @@ true.
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from onpaper.cassettes.cassette import Cassette, CassetteError
+from onpaper.cassettes.coding import READABLE, decoded
 from onpaper.cassettes.shapes import KEYS, MASK, PRIVATE, Shape, machine, of_values
 from onpaper.cassettes.spread import joined_texts
 from onpaper.exchange import Chunk, Exchange, Headers, Reply, header
@@ -134,24 +134,19 @@ def _parts(cassette: Cassette) -> Iterator[tuple[str, bytes]]:
 
 
 def _content(headers: Headers, body: bytes) -> bytes | None:
-    """A compressed body decompressed, as far as it goes; None for one that is not compressed.
+    """A compressed body decompressed, as far as it goes; None for one that is not compressed, or not as it says.
 
     Raises CassetteError for a coding that cannot be looked into.
     """
     coding = (header(headers, "content-encoding") or "").strip().lower()
     if not body or coding in ("", "identity"):
         return None
-    if coding not in ("gzip", "x-gzip", "deflate"):
+    if coding not in READABLE:
         raise CassetteError(
             f"a body is compressed with {coding!r} and cannot be searched for secrets; "
             "record with 'Accept-Encoding: identity'"
         )
-    for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):  # gzip or zlib by its header; deflate without one
-        try:
-            return zlib.decompressobj(window).decompress(body, _LARGEST_DECODED)
-        except zlib.error:
-            continue
-    return None  # the header is wrong about it (some recorders decode and keep the header)
+    return decoded(body, coding, _LARGEST_DECODED)
 
 
 def _found(data: bytes, shapes: Iterable[Shape]) -> Iterator[Shape]:

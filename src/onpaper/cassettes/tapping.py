@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
-import zlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import SplitResult
 
 from onpaper.cassettes.cassette import INVALID_ORIGIN, Cassette, CassetteError, Provenance
+from onpaper.cassettes.coding import decoded
 from onpaper.cassettes.judging import apply_known, known_failures
 from onpaper.cassettes.recorder import is_loopback, recorder_name
 from onpaper.cassettes.redaction import Redactor
@@ -57,7 +57,7 @@ class Tap:
 
     @property
     def _home(self) -> Path:
-        return (self.folder or Path()) / self.contract.name
+        return (self.folder or Path()) / self.contract.folder
 
     def passed(self, exchange: Exchange) -> Passed:
         """Judge one exchange, and record it."""
@@ -70,7 +70,7 @@ class Tap:
                 path = self._record(exchange, kind)
             except CassetteError as error:
                 problem = str(error)
-        self._count(kind, verdicts, path)
+        self._count(verdicts, path)
         return Passed(exchange, kind, verdicts, path, self._clean(problem))
 
     def kind_of(self, exchange: Exchange) -> str:
@@ -110,7 +110,7 @@ class Tap:
             text = text.replace(secret, "<key>")
         return text
 
-    def _count(self, kind: str, verdicts: tuple[Verdict, ...], path: Path | None) -> None:
+    def _count(self, verdicts: tuple[Verdict, ...], path: Path | None) -> None:
         self.counts["exchanges"] += 1
         self.counts["judged"] += bool(verdicts)
         self.counts["recorded"] += path is not None
@@ -145,7 +145,7 @@ class Tap:
             host_class="loopback" if is_loopback(self.upstream) else "cloud",
             provoked=refused,
         )
-        name = f"{self.contract.name}/{case}"
+        name = f"{self.contract.folder}/{case}"
         kept = replace(kept, source=name, provoked=refused)
         cassette = Cassette(name, (kept,), provenance)
         return save(cassette, self._home / f"{case}.yaml", canaries=self._secrets)
@@ -179,17 +179,12 @@ def _readable(exchange: Exchange) -> Exchange:
 
 def _decoded(reply: Reply, coding: str) -> Reply | None:
     """None for a coding that cannot be read here: then there is no reply to judge."""
-    if coding not in ("gzip", "x-gzip", "deflate"):
+    body = decoded(reply.body, coding, _LARGEST)
+    if body is None:
         return None
-    for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):  # gzip or zlib by its header; deflate without one
-        try:
-            body = zlib.decompressobj(window).decompress(reply.body, _LARGEST)
-        except zlib.error:
-            continue
-        headers = tuple(pair for pair in reply.headers if pair[0].lower() != "content-encoding")
-        last = reply.chunks[-1].at if reply.chunks else 0.0
-        return replace(reply, headers=headers, chunks=(Chunk(last, body),))
-    return None
+    headers = tuple(pair for pair in reply.headers if pair[0].lower() != "content-encoding")
+    last = reply.chunks[-1].at if reply.chunks else 0.0
+    return replace(reply, headers=headers, chunks=(Chunk(last, body),))
 
 
 def default_contract(upstream: SplitResult) -> str:

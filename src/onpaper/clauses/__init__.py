@@ -41,7 +41,7 @@ class Case:
 class Clause:
     """A rule and how it is judged.
 
-    `covers` are the numbers of the clause catalogue in docs/clauses.md; `policy` marks a choice of this project where
+    `covers` are numbers of the catalogue of behaviours that the suite was made from; `policy` marks a choice of this project where
     no standard decides; `protocol` limits the clause to providers that speak `sse` or `ndjson`. A `timed` clause measures time, which a
     busy machine takes from anybody: it is judged again before it blames.
     """

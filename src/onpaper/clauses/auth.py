@@ -43,10 +43,22 @@ async def _call(stage: Stage, name: str, setup: Setup, play: Play = HELLO) -> Ru
     return await stage.call("list_models", play, setup)
 
 
-def credentials(request: Request, view: View) -> list[str]:
-    """Every value that the request gives as its key, in the contract's header and in Authorization."""
-    names = {view.contract.auth_header.lower(), "authorization", *(w["header"] for w in view.contract.get("auth.also", ()))}
-    return [value for name in sorted(names) for value in header_values(request.headers, name)]
+Credentials = list[tuple[str, str]]
+
+
+def credentials(request: Request, view: View) -> Credentials:
+    """Every header, with its value, that gives the key: those of the contract, and Authorization."""
+    names = _key_headers(view.contract)
+    return [(name, value) for name in sorted(names) for value in header_values(request.headers, name)]
+
+
+def _key_headers(contract: Contract) -> set[str]:
+    return {"authorization", *(name for name, _ in contract.auth_ways)}
+
+
+def shown(given: Credentials) -> str:
+    """The values of credentials, as far as a message may tell them."""
+    return ", ".join(repr(value.replace(KEY, "<key>")) for _, value in given)
 
 
 @clause(
@@ -66,20 +78,24 @@ def exact_header(exchange: Exchange, view: View) -> None:
         raise NotApplicable("this client has no key")
     if exchange.redacted:
         raise NotApplicable("the headers of a recording are redacted")
-    values = credentials(exchange.request, view)
-    if not values:
+    given = credentials(exchange.request, view)
+    if not given:
         raise Broken(f"{exchange.request.method} {exchange.request.path} carries no key")
-    if len(values) > 1:
-        raise Broken(f"{exchange.request.method} {exchange.request.path} carries {len(values)} keys")
-    if not carries(values, view.key, view.contract):
-        found = values[0].replace(view.key, "<key>").replace(KEY, "<another key>")
-        raise Broken(f"the key went out as {found!r}; the provider wants {view.contract.auth_value('<key>')!r}")
+    if len(given) > 1:
+        raise Broken(f"{exchange.request.method} {exchange.request.path} carries {len(given)} keys")
+    if not carries(given, view.key, view.contract):
+        name, value = given[0]
+        found = value.replace(view.key, "<key>").replace(KEY, "<another key>")
+        wanted = " or ".join(f"{header}: {form.replace('{key}', '<key>')}" for header, form in view.contract.auth_ways)
+        raise Broken(f"the key went out as {f'{name}: {found}'!r}; the provider wants {wanted!r}")
 
 
-def carries(values: list[str], key: str, contract: Contract) -> bool:
-    """Whether the credentials of a request are this key, once, in a form that the provider takes."""
-    forms = [contract.get("auth.form", "Bearer {key}"), *(way["form"] for way in contract.get("auth.also", ()))]
-    return len(values) == 1 and any(_same(values[0], form.replace("{key}", key)) for form in forms)
+def carries(given: Credentials, key: str, contract: Contract) -> bool:
+    """Whether the credentials of a request are this key, once, in a header and in the form that the provider takes there."""
+    if len(given) != 1:
+        return False
+    name, value = given[0]
+    return any(name == header and _same(value, form.replace("{key}", key)) for header, form in contract.auth_ways)
 
 
 def _same(found: str, wanted: str) -> bool:
@@ -105,7 +121,7 @@ def not_in_url_or_body(exchange: Exchange, view: View) -> None:
         raise Broken(f"the key is in the URL: {exchange.request.target.replace(view.key, '<key>')}")
     if view.key.encode() in exchange.request.body:
         raise Broken("the key is in the body", exchange.request.body.replace(view.key.encode(), b"<key>"))
-    named = {view.contract.auth_header.lower(), "authorization", *(w["header"].lower() for w in view.contract.get("auth.also", ()))}
+    named = _key_headers(view.contract)
     for name, value in exchange.request.headers:
         if view.key in value and name.lower() not in named:
             raise Broken(f"the key is in the header {name}")
@@ -140,9 +156,9 @@ async def blank_key(stage: Stage, case: Case) -> None:
 
 def _no_header(stage: Stage, run: Run) -> None:
     for exchange in run.exchanges:
-        values = credentials(exchange.request, View(stage.contract))
-        if values:
-            raise Broken(f"{exchange.request.method} {exchange.request.path} carries {values[0]!r} though there is no key")
+        given = credentials(exchange.request, View(stage.contract))
+        if given:
+            raise Broken(f"{exchange.request.method} {exchange.request.path} carries {shown(given)} though there is no key")
     if not run.exchanges and run.error is None and run.operation != "list_models()":
         raise Broken(f"{run.operation} sent no request")
 
@@ -158,9 +174,9 @@ async def stripped(stage: Stage, case: Case) -> None:
         if run.exchanges:
             run.must_not_raise()
         return
-    values = credentials(run.exchanges[0].request, View(stage.contract)) if run.exchanges else []
-    if not carries(values, KEY, stage.contract):
-        raise Broken(f"the key went out as {[value.replace(KEY, '<key>') for value in values]!r}")
+    given = credentials(run.exchanges[0].request, View(stage.contract)) if run.exchanges else []
+    if not carries(given, KEY, stage.contract):
+        raise Broken(f"the key went out as {shown(given) or 'nothing'}")
 
 
 @clause("auth/non-ascii-key", level="should", policy=True, covers=(26,), source="https://www.rfc-editor.org/rfc/rfc9110#section-5.5", why="A dash that an editor made longer is a UnicodeEncodeError, which carries the whole header.")
@@ -187,7 +203,7 @@ async def control_characters(stage: Stage, case: Case) -> None:
     needs_key(stage)
     run = await stage.stream(setup=Setup(key=case.value))
     for exchange in run.exchanges:
-        if any("Canary7Qd2fXw9" in value for value in credentials(exchange.request, View(stage.contract))):
+        if any("Canary7Qd2fXw9" in value for _, value in credentials(exchange.request, View(stage.contract))):
             raise Broken("a key with a control character inside was sent")
     if isinstance(run.error, Hung):
         run.must_not_raise()
@@ -256,10 +272,9 @@ async def explicit_key(stage: Stage, case: Case) -> None:
             path.chmod(0o600)
             run = await stage.stream(setup=Setup(env=(("NETRC", str(path)),)))
     for exchange in run.exchanges:
-        values = credentials(exchange.request, View(stage.contract))
-        if not carries(values, KEY, stage.contract):
-            shown = [value.replace(KEY, "<key>") for value in values]
-            raise Broken(f"{case.id} changed what goes out as the key: {shown!r}")
+        given = credentials(exchange.request, View(stage.contract))
+        if not carries(given, KEY, stage.contract):
+            raise Broken(f"{case.id} changed what goes out as the key: {shown(given) or 'nothing'}")
     if not run.exchanges:
         run.must_not_raise()
 
@@ -283,7 +298,7 @@ async def two_keys(stage: Stage, case: Case) -> None:
         raise NotApplicable(f"the backend could not be made twice: {run.error}")
     sent = [(name, exchange) for name in keys for exchange in run.chats if f"from the {name}".encode() in exchange.request.body]
     for name, exchange in sent:
-        if any(not value.endswith(keys[name]) for value in credentials(exchange.request, View(stage.contract))):
+        if any(not value.endswith(keys[name]) for _, value in credentials(exchange.request, View(stage.contract))):
             raise Broken("a request went out with the key of the other backend")
     if {name for name, _ in sent} != set(keys):
         raise NotApplicable("no request was made: see stream/text")

@@ -11,9 +11,6 @@ from onpaper.clauses import ONCE, enter
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.strategies.properties import Property, properties
 
-COVERS: dict[str, tuple[int, ...]] = {}
-"""Numbers of the catalogue that a property covers beside the clauses that name single cases."""
-
 
 def _judge(rule: Property) -> Any:
     def judge(stage: Any, case: Any) -> None:
@@ -35,5 +32,5 @@ def _judge(rule: Property) -> Any:
 for _id, _rule in properties().items():
     enter(
         _id, "property", "must", _rule.rule, _rule.fix, "Single cases are what somebody thought of.",
-        _rule.source, COVERS.get(_id, ()), lambda _: ONCE, _judge(_rule),
+        _rule.source, (), lambda _: ONCE, _judge(_rule),
     )  # fmt: skip

@@ -93,7 +93,7 @@ FIELDS = {b"data", b"event", b"id", b"retry", b""}
 def known_fields(exchange: Exchange, view: View) -> None:
     """A stream has no lines but comments and the fields data, event, id and retry."""
     reply = stream_of(exchange)
-    for line in reply.body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
+    for line in reply.body.removeprefix(sse.BOM).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
         name = line.partition(b":")[0]
         if name not in FIELDS:
             raise Broken(f"the field {name[:60].decode('utf-8', 'replace')!r} is none of server-sent events", line)
@@ -172,7 +172,7 @@ def finish_once(exchange: Exchange, view: View) -> None:
     finished: set[Any] = set()
     for chunk in chunks(reply):
         for choice in choices_of(chunk):
-            index = choice.get("index") or 0
+            index = str(choice.get("index") or 0)
             if index in finished:
                 delta = choice.get("delta") if isinstance(choice.get("delta"), dict) else {}
                 if choice.get("finish_reason") or delta.get("content") or delta.get("tool_calls"):
@@ -187,9 +187,9 @@ def id_constant(exchange: Exchange, view: View) -> None:
     reply = stream_of(exchange)
     if view.contract.get("stream.changing_id") or any(mentions(one, "other_id") for one in templates(view.contract)):
         raise NotApplicable("the contract says that the ids change")
-    found = {chunk["id"] for chunk in chunks(reply) if chunk.get("id")}
+    found = {str(chunk["id"]) for chunk in chunks(reply) if chunk.get("id")}
     if len(found) > 1:
-        raise Broken(f"the ids of one stream differ: {', '.join(sorted(map(str, found))[:3])}", reply.body)
+        raise Broken(f"the ids of one stream differ: {', '.join(sorted(found)[:3])}", reply.body)
 
 
 @server("object", source=OPENAI, why="Typed clients dispatch on it.", level="should")

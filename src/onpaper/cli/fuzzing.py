@@ -63,9 +63,12 @@ def fuzz(
     until = time.monotonic() + seconds
     with _stopping() as stopped, Judge() as judge:
         found = 0
-        for counterexample, begun in _rounds(judge.stage(declared), rules, seed, until, database, stopped):
-            found += 1
-            _tell(counterexample, declared, out, f"{again} --clause {counterexample.property.id} --seed {begun}")
+        try:
+            for counterexample, begun in _rounds(judge.stage(declared), rules, seed, until, database, stopped):
+                found += 1
+                _tell(counterexample, declared, out, f"{again} --clause {counterexample.property.id} --seed {begun}")
+        except TimeoutError as error:
+            raise BadInput(f"the backend was stopped: {error}; `onpaper check {backend}` shows what makes it hang") from None
     if stopped:
         print(f"interrupted; {found or 'nothing'} found", file=sys.stderr)
         raise typer.Exit(128 + stopped[0])
@@ -124,6 +127,9 @@ def _rounds(stage: Any, rules: list[Any], seed: int, until: float, database: Any
                 raise Enough
             return run(work)
 
+        reasons = [reason for rule in rules if (reason := rule.applies(subject))]
+        if len(reasons) == len(rules):
+            raise BadInput(f"there is nothing to look for: {'; '.join(dict.fromkeys(reasons))}")
         left = [rule for rule in rules if not rule.applies(subject)]
         while left and not ended():
             for rule in tuple(left):

@@ -82,18 +82,17 @@ def chosen_model(given: str, endpoint: Endpoint) -> str:
     return names[0]
 
 
-def ask_first(cases: Sequence[Case], endpoint: Endpoint, costly: bool, yes: bool, more: int = 0) -> None:
+def ask_first(cases: Sequence[Case], endpoint: Endpoint, costly: bool, yes: bool) -> None:
     """Say what asking costs at most, in requests and tokens; where that may be money, ask whether to go on.
 
-    `more` is a number of further requests, each as long as the first. Ends the command with 1 on a no. Raises
-    BadInput where there is nobody to ask.
+    Ends the command with 1 on a no. Raises BadInput where there is nobody to ask.
     """
     from onpaper.cassettes.cases import bill
 
     due = bill(cases)
     where = f"{endpoint.url.hostname}, model {endpoint.model}"
     print(
-        f"{due.requests + more} requests to {where}: at most {due.tokens:,} tokens in and out"
+        f"{due.requests} requests to {where}: at most {due.tokens:,} tokens in and out"
         + (f", {due.refused:,} of them only if what should be refused is answered." if due.refused else "."),
         file=sys.stderr,
     )

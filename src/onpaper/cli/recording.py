@@ -110,10 +110,10 @@ def record(
     with Telling(len(asked), quiet=as_json) as telling:
         for name, reason in left_out.items():
             telling.line("skipped", name, f"left out: {reason}")
-        outcomes = asyncio.run(record_all(endpoint, asked, out / provider, telling))
+        outcomes = asyncio.run(record_all(endpoint, asked, out / contract.folder, telling))
     if as_json:
         rows = [one.as_json() for one in outcomes]
-        print_json({"provider": provider, "folder": str(out / provider), "cases": rows, "left out": left_out})
+        print_json({"provider": provider, "folder": str(out / contract.folder), "cases": rows, "left out": left_out})
     raise typer.Exit(1 if any(one.problem for one in outcomes) else 0)
 
 

@@ -290,10 +290,10 @@ class Stage:
         """The variables of a drive; None is one that must not be set."""
         env: dict[str, str | None] = {}
         for name, value in self.declared.env.items():
-            if "{key}" in value:
-                env[name] = None if setup.key is None else value.replace("{key}", setup.key)
+            if "{key}" in value and setup.key is None:
+                env[name] = None
             else:
-                env[name] = value.replace("{base_url}", server.url + setup.suffix)
+                env[name] = value.replace("{key}", setup.key or "").replace("{base_url}", server.url + setup.suffix)
         return env | {name: value.replace("{base_url}", server.url) for name, value in setup.env}
 
     async def closed(self, backend: Any, run: Run) -> None:

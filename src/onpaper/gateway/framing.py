@@ -71,7 +71,8 @@ def plan(script: Script, *, method: str = "GET", version: str = "1.1", keep_aliv
         transfer = "close"
     size = len(script.body) if transfer == "length" else 0
     announced = size if script.length is None else script.length
-    keep = keep_alive and (bodiless or transfer == "chunked" or (transfer == "length" and announced <= size))
+    closes = any("close" in value.lower() for name, value in script.headers if name.lower() == "connection")  # RFC 9112 §9.6
+    keep = keep_alive and not closes and (bodiless or transfer == "chunked" or (transfer == "length" and announced <= size))
     headers = _headers(script, transfer, announced, keep, version)
     reason = script.reason or REASONS.get(script.status, "")
     head = script.head if script.head is not None else _head(script.status, reason, headers)

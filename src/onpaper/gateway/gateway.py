@@ -4,12 +4,13 @@ it could.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from onpaper.gateway import faults
 from onpaper.gateway.answering import Answer
+from onpaper.gateway.entry import Entry
 from onpaper.gateway.journal import Journal
 from onpaper.gateway.masking import Masker, secrets_of
 from onpaper.gateway.sessions import Session, Sessions
@@ -72,10 +73,7 @@ class Plays:
         """
         allowed = set(allow)
         exchanges = self.journal.since(self._mark)
-        complaints = [entry.problem for entry in exchanges if entry.problem]
-        for entry in exchanges:
-            late = [fault for fault in entry.unfired if fault not in allowed]
-            complaints += [f"the fault {fault} did not fire in {entry!r}" for fault in late]
+        complaints = _complaints(exchanges, allowed)
         fired = {fault for entry in exchanges for fault in entry.fired}
         seen = fired | {fault for entry in exchanges for fault in entry.unfired} | allowed
         complaints += [
@@ -83,9 +81,22 @@ class Plays:
             for fault in dict.fromkeys(self._scripted)
             if fault not in seen
         ]
-        if complaints:
-            masker = Masker(secret for entry in exchanges for secret in secrets_of(entry.request))
-            raise AssertionError(masker.text("; ".join(complaints)))
+        _complain(complaints, exchanges)
+
+
+def _complaints(exchanges: Iterable[Entry], allowed: Collection[str]) -> list[str]:
+    """What did not go as scripted in these exchanges."""
+    complaints = []
+    for entry in exchanges:
+        complaints += [entry.problem] if entry.problem else []
+        complaints += [f"the fault {fault} did not fire in {entry!r}" for fault in entry.unfired if fault not in allowed]
+    return complaints
+
+
+def _complain(complaints: Sequence[str], exchanges: Iterable[Entry]) -> None:
+    if complaints:
+        masker = Masker(secret for entry in exchanges for secret in secrets_of(entry.request))
+        raise AssertionError(masker.text("; ".join(complaints)))
 
 
 def _mock(said: str | Path | Mapping[str, Any] | Mock) -> Mock:
@@ -108,7 +119,7 @@ def _provider(provider: str | Contract, mock: Mock, **options: Any) -> Answer:
 
 class Gateway(Plays, ServerThread):
     """A fake gateway on a real socket, in a thread of its own. Takes what `ServerThread` takes, except an
-    answer.
+    answer. Raises CannotListen.
 
     Usable as a context manager; answers as OpenAI says hello until told otherwise. Further sessions are
     independent of it and of each other.
@@ -120,9 +131,21 @@ class Gateway(Plays, ServerThread):
         self.play()
 
     def session(self, name: str, said: Mapping[str, Any] | None = None, keys: Iterable[str] = ()) -> Session:
-        """The session of that name, made if there is none; `said` is what it plays (see `scripting`)."""
+        """The session of that name, made if there is none; `said` is what it plays from now on (see `scripting`), at first
+        hello. Raises BadInput for what cannot be played, a bad name, and a key of another session.
+        """
         self.server.route = self.sessions.route  # from now on requests have to be told apart
+        if said is None and not keys and name in self.sessions:
+            return self.sessions[name]
         return self.sessions.play(name, said or {}, keys)
+
+    def check(self, allow: Iterable[str] = ()) -> None:
+        """The same, and for the requests of every session."""
+        allowed = tuple(allow)
+        super().check(allowed)
+        for session in self.sessions:
+            if session is not self.sessions.default:
+                _complain(_complaints(list(session.journal), allowed), session.journal)
 
     def _default_answer(self, request: Any) -> Any:
         return self.answer(request)

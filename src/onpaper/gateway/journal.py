@@ -39,8 +39,8 @@ class Journal:
     """The exchanges of one gateway, oldest first, as a read-only sequence.
 
     At most `exchanges` entries and, roughly, `kept_bytes` bytes of requests and replies are kept; the oldest
-    are dropped and counted in `dropped`. `total` counts every request ever seen, `connections` every
-    connection ever accepted.
+    are dropped and counted in `dropped`. `total` counts every request since the journal was made or cleared,
+    `connections` every connection ever accepted.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Journal:
         self.max_exchanges = exchanges
         self.max_bytes = kept_bytes
         self.total = 0
+        self._cleared = 0  # what `total` was at each `clear`, so that a mark stays what it is
         self.dropped = 0
         self.connections = 0
         self.refusals: deque[str] = deque(maxlen=1000)
@@ -94,11 +95,6 @@ class Journal:
             self._bytes += entry.plan.weight
             if self._bytes > self.max_bytes:
                 self._trim()
-        if self._wakers:
-            self._wake()
-
-    def changed(self) -> None:
-        """Something a reader may wait for has happened."""
         if self._wakers:
             self._wake()
 
@@ -195,21 +191,25 @@ class Journal:
     def mark(self) -> int:
         """A place in the journal, for `since`."""
         self.settle()
-        return self.total
+        return self._cleared + self.total
 
     def since(self, mark: int) -> list[Entry]:
-        """The exchanges that began after a mark (without those already dropped)."""
-        entries = self._snapshot()
-        count = max(0, self.total - mark)
-        return entries[-count:] if count else []
+        """The exchanges that began after a mark (without those already dropped or cleared away)."""
+        while True:
+            begun = self._cleared + self.total
+            entries = self._snapshot()
+            if begun == self._cleared + self.total:  # else the other thread began one in between
+                count = max(0, begun - mark)
+                return entries[-count:] if count else []
 
     def clear(self) -> None:
-        """Forget every exchange, refusal and closure; the numbering of connections goes on."""
+        """Forget every exchange, refusal and closure; the numbering of connections and of marks goes on."""
         self.settle()
-        for entry in self._entries:
+        forgotten, self._entries = self._entries, deque()
+        for entry in list(forgotten):
             entry.dropped = True
-        self._entries = deque()
         self._bytes = 0
+        self._cleared += self.total
         self.total = 0
         self.dropped = 0
         self.refusals.clear()
@@ -270,7 +270,7 @@ class Journal:
             self._wakers.remove(waker)
 
     def _late(self, timeout: float) -> str:
-        last = ", ".join(repr(entry) for entry in list(self._entries)[-3:]) or "nothing"
+        last = ", ".join(repr(entry) for entry in self._snapshot()[-3:]) or "nothing"
         return f"what was waited for did not happen in {timeout:g} s; the journal ends with: {last}"
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -45,7 +46,7 @@ class JournalFile:
         session.journal.sink = lambda entry: self.write(entry, session.name)
 
     def write(self, entry: Entry, session: str) -> None:
-        """Append one exchange. A full disk does not stop the gateway: `failure` says what happened."""
+        """Append one exchange. A full disk does not stop the gateway: `failure`, and standard error, say what happened."""
         new = secrets_of(entry.request) - self._secrets
         if new:
             if len(self._secrets) > MOST_SECRETS:
@@ -54,13 +55,18 @@ class JournalFile:
             self._masker = Masker(self._secrets)
         row = {"session": session, **masked(entry, self._masker)}
         line = json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
-        try:
-            for file in self._files:
-                data = memoryview(line.encode("utf-8", "backslashreplace"))
+        for file in self._files:
+            data = memoryview(line.encode("utf-8", "backslashreplace"))
+            try:
                 while data:
                     data = data[os.write(file, data) :]
-        except OSError as error:
-            self.failure = f"cannot write to {self.path}: {error.strerror}"
+            except OSError as error:
+                self._failed(error)
+
+    def _failed(self, error: OSError) -> None:
+        if not self.failure:
+            self.failure = f"cannot write the journal to {self.path}: {error.strerror}; exchanges are missing there"
+            print(self.failure, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         for file in self._files:

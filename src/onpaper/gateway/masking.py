@@ -46,17 +46,8 @@ name is.
 
 SHOWN_PREFIXES = ("x-ratelimit-", "x-stainless-", "ratelimit-")
 
-CREDENTIALS = frozenset(
-    {
-        "authorization",
-        "proxy-authorization",
-        "api-key",
-        "x-api-key",
-        "x-goog-api-key",
-        "cookie",
-        "ocp-apim-subscription-key",
-    }
-)
+CREDENTIALS = re.compile(r"(?i)(?:.*-)?(?:authorization|cookie|key|token|secret|password|vk)")
+"""The names of headers whose values are credentials: each provider has a name of its own for its key."""
 
 SECRET_QUERY = re.compile(r"(?i)([?&](?:api[-_]?key|key|token|access[-_]token|sig|signature|code)=)[^&#]*")
 
@@ -70,7 +61,7 @@ def secrets_of(request: Request) -> set[str]:
     """
     found: set[str] = set()
     for name, value in request.headers:
-        if name.lower() in CREDENTIALS:
+        if CREDENTIALS.fullmatch(name):
             found.update((value, value.partition(" ")[2].strip()))
             if value.lower().startswith("basic "):
                 found.update(_basic(value[6:]))

@@ -18,7 +18,7 @@ def exposition(journals: Mapping[str, Journal], open_connections: int) -> str:
         lines.append(f"# TYPE {name} {kind}")
         for labels, value in samples:
             shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-            lines.append(f"{name}{{{shown}}} {value:g}" if shown else f"{name} {value:g}")
+            lines.append(f"{name}{{{shown}}} {value!r}" if shown else f"{name} {value!r}")
 
     def each(value: str) -> list[tuple[dict[str, str], float]]:
         return [({"session": name}, getattr(journal.counts, value)) for name, journal in journals.items()]

@@ -75,7 +75,12 @@ def listen(
 
 
 class Server:
-    """Plays what `answer` says to each request. `answer` and `journal` may be exchanged at any time."""
+    """Plays what `answer` says to each request. `answer` and `journal` may be exchanged at any time.
+
+    Making one binds the port (0: a free one) of `host`, which must be a loopback address unless `allow_remote`; a socket
+    given as `listening` is used in its place. `limits` bound what a client may ask of it, `tls` is the server's side of
+    TLS. Raises CannotListen.
+    """
 
     def __init__(
         self,

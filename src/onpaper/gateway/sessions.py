@@ -23,19 +23,15 @@ HEADER = "x-onpaper-session"
 DEFAULT = "default"
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 MOST_SESSIONS = 1000
-KEY_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
+KEY_HEADERS = re.compile(r"(?i)authorization|(?:.*-)?(?:api-key|vk)|(?!proxy-).*-authorization")
 
 
 def key_of(request: Request) -> str:
-    """The key that a request carries in one of the usual headers, without its scheme; empty if there is
-    none.
-    """
-    for name in KEY_HEADERS:
-        value = request.header(name)
-        if value:
-            scheme, _, rest = value.strip().partition(" ")
-            return rest.strip() or scheme
-    return ""
+    """The key that a request carries, without its scheme; empty if there is none. Authorization comes first."""
+    found = {name.lower(): value.strip() for name, value in reversed(request.headers) if KEY_HEADERS.fullmatch(name)}
+    value = found.get("authorization") or next(filter(None, reversed(found.values())), "")
+    scheme, _, rest = value.partition(" ")
+    return rest.strip() or scheme
 
 
 class SessionJournal(Journal):
@@ -90,6 +86,9 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._sessions
 
     def __getitem__(self, name: str) -> Session:
         try:
@@ -149,6 +148,7 @@ class Sessions:
         for session in tuple(self._sessions.values()):
             if session is not self.default:
                 self.drop(session.name)
+        self._release(self.default)
         self.default.answer = self._first_answer
         self.default.journal.clear()
 
@@ -169,6 +169,7 @@ class Sessions:
     def _release(self, session: Session) -> None:
         for key in session.keys:
             self._by_key.pop(key, None)
+        session.keys = frozenset()
 
     def _unknown(self, name: str) -> Answer:
         sentence = f"there is no session {name!r}{nearest(name, self._sessions)}"

@@ -20,7 +20,8 @@ except ImportError:  # Windows, PyPy
 
 
 class ServerThread:
-    """Runs a `Server` in a daemon thread. Takes what `Server` takes; the port is bound when it is made.
+    """Runs a `Server` in a daemon thread. Takes what `Server` takes; the port is bound, and CannotListen raised, when it
+    is made.
 
     `answer` may be replaced at any time and holds from the next request on. Reading the journal first
     lets the server finish the step it is in, so that a test which has seen the end of a reply finds it in
@@ -71,7 +72,7 @@ class ServerThread:
         return self.server.open_connections
 
     def start(self) -> Self:
-        """Start serving; returns when the server accepts connections."""
+        """Start serving; returns when the server accepts connections. Raises RuntimeError the second time."""
         if self._thread is not None:
             raise RuntimeError("this gateway was started before; make a new one")
         ready = threading.Event()

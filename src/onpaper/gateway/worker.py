@@ -68,6 +68,7 @@ class _Worker:
     def __init__(self, job: Job, pipe: Pipe) -> None:
         self._job = job
         self._pipe = pipe
+        self._misdirected = Journal(exchanges=1)
 
     async def run(self) -> None:
         job = self._job
@@ -96,7 +97,7 @@ class _Worker:
 
     def _route(self, request: Request) -> tuple[Answer, Journal, Request]:
         if request.target.startswith(PREFIX):
-            return _misdirected, Journal(exchanges=1), request
+            return _misdirected, self._misdirected, request
         return self._sessions.route(request)
 
     def _command(self) -> None:
@@ -163,5 +164,5 @@ def _context(job: Job) -> ssl.SSLContext | None:
 def _misdirected(request: Request) -> Script:
     return refusal(
         421,
-        "with several workers the admin endpoint has a port of its own; see what was printed at the start",
+        "with several workers the admin endpoint, if there is one, has a port of its own; see what was printed at the start",
     )

@@ -26,6 +26,7 @@ from onpaper.script import Script
 
 READY_SECONDS = 30.0
 ANSWER_SECONDS = 30.0
+GONE = "a worker ended unexpectedly; see its message above"
 
 
 class Workers:
@@ -64,7 +65,7 @@ class Workers:
             self._pipes.append(ours)
             self._processes.append(process)
         try:
-            for pipe in self._pipes:
+            for pipe in tuple(self._pipes):
                 self._receive(pipe, READY_SECONDS)
         except BaseException:
             self.stop()
@@ -74,11 +75,11 @@ class Workers:
     def stop(self) -> None:
         """Stop the processes and keep what their journals held. Stopping twice is harmless."""
         with self._lock:
-            for pipe in self._pipes:
+            for pipe in tuple(self._pipes):
                 try:
                     pipe.send(("stop",))
                     self._last.append(self._receive(pipe, ANSWER_SECONDS))
-                except (OSError, EOFError, BadInput):
+                except (OSError, BadInput):
                     pass  # it is gone already
                 pipe.close()
             self._pipes.clear()
@@ -145,11 +146,15 @@ class Workers:
     def _tell(self, *command: Any) -> list[Any]:
         """Send a command to every worker and wait for every answer."""
         with self._lock:
-            for pipe in self._pipes:
-                pipe.send(command)
-            answers = []
+            asked, answers = [], []
             failure: BadInput | None = None
             for pipe in self._pipes:
+                try:
+                    pipe.send(command)
+                    asked.append(pipe)
+                except OSError:
+                    failure = BadInput(GONE)
+            for pipe in asked:
                 try:
                     answers.append(self._receive(pipe, ANSWER_SECONDS))
                 except BadInput as error:
@@ -167,14 +172,16 @@ class Workers:
         journal = MergedJournal(held, lambda: self.clear(name))
         return Session(name, url, _elsewhere, journal, self._keys.get(name, ()))
 
-    @staticmethod
-    def _receive(pipe: Pipe, seconds: float) -> Any:
+    def _receive(self, pipe: Pipe, seconds: float) -> Any:
+        """The answer to the last command. A worker that owes one is not asked again: it would be taken for the next."""
         if not pipe.poll(seconds):
-            raise BadInput(f"a worker did not answer in {seconds:g} s")
+            self._pipes.remove(pipe)
+            pipe.close()
+            raise BadInput(f"a worker did not answer in {seconds:g} s; it is not asked any more")
         try:
             kind, value = pipe.recv()
-        except EOFError:
-            raise BadInput("a worker ended unexpectedly; see its message above") from None
+        except (EOFError, OSError):
+            raise BadInput(GONE) from None
         if kind == "failed":
             raise BadInput(value)
         return value

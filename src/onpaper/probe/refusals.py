@@ -35,8 +35,6 @@ SITUATIONS: dict[str, tuple[str, dict[str, str]]] = {
 }
 """The situations of a contract: the case that provokes each, and what of its words are quotations."""
 
-_MEMBERS = ("message", "type", "code", "param")
-
 
 @dataclass(frozen=True, slots=True)
 class Refusal:

@@ -46,12 +46,17 @@ def _body(script: Script) -> list[str]:
         return [f"status = {script.status}", f"content_type = {json.dumps(kind)}", f"body = {_text(raw)}"]
     events, pending = sse.decode([raw])
     if not pending and b"".join(sse.encode(event) for event in events) == raw:
-        return ["events = [", *(f"  {json.dumps(event.data, ensure_ascii=False)}," for event in events), "]"]
+        return ["events = [", *(f"  {_quoted(event.data)}," for event in events), "]"]
     return ["events = []", f"inject = [{{ at = 0, hex = {json.dumps(raw.hex())} }}]  # {_comment(raw)}"]
 
 
 def _text(raw: bytes) -> str:
-    return json.dumps(raw.decode("utf-8", "replace"), ensure_ascii=False).replace("\x7f", "\\u007f")
+    return _quoted(raw.decode("utf-8", "replace"))
+
+
+def _quoted(text: str) -> str:
+    """Text as a string of TOML, which takes all that JSON takes but DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _comment(raw: bytes) -> str:

@@ -120,6 +120,7 @@ class KnownFailuresItem(pytest.Item):
     def __init__(self, declared: Declared, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.declared = declared
+        self.add_marker(pytest.mark.onpaper)
 
     def runtest(self) -> None:
         _judge(self.config)

@@ -20,6 +20,7 @@ from onpaper.driving.stage import KEY, Stage
 from onpaper.driving.verdict import Broken, NotApplicable, Verdict
 from onpaper.errors import BadInput
 from onpaper.exchange import Exchange
+from onpaper.gateway.masking import Masker, secrets_of
 from onpaper.suite.known import apply_known
 
 CASE_SECONDS = 60.0
@@ -27,6 +28,8 @@ CASE_SECONDS = 60.0
 BLOCKS = 4
 """How often one case may leave a blocked loop behind."""
 ATTEMPTS = 3
+SHORTEST_KEY = 20
+"""What is shorter stands in for a key that there is none of (`EMPTY`, `sk-no-key-required`), and is worth telling."""
 
 
 @dataclass(frozen=True)
@@ -153,17 +156,27 @@ class Judge:
         except BadInput:
             raise
         except Exception as error:
-            outcome, message = "broken", f"onpaper itself failed here, which is no fault of the backend: {type(error).__name__}: {error}"
+            outcome, message = "broken", _own_failure(error)
         return Verdict(
             item.declared.name,
             clause.id,
             case_id(item.case),
             clause.level,
             outcome,  # type: ignore[arg-type]
-            message.replace(KEY, "<key>"),
+            self._masked(item, message),
             clause.source,
             time.monotonic() - start,
         )
+
+    def _masked(self, item: Item, message: str) -> str:
+        """A message without keys: ours has a name, and a backend may have found a real one where we did not look."""
+        message = message.replace(KEY, "<key>")
+        stage = self._stages.get(item.declared.name)
+        if stage is None or not message:
+            return message
+        found = {one for run in stage.runs for each in (*run.made, *run.exchanges) for one in secrets_of(each.request)}
+        keys = [one for one in found if len(one) >= SHORTEST_KEY and KEY not in one and " " not in one]  # not the scheme
+        return Masker(keys).text(message)
 
     def _run_patiently(self, item: Item) -> None:
         """Judge a clause that measures time up to three times before it blames: the machine may have been busy."""
@@ -202,6 +215,10 @@ class Judge:
                 if not stage.left_behind(str(error)):
                     raise
         raise Blocked("it blocks the event loop, or will not be cancelled, again and again")
+
+
+def _own_failure(error: Exception) -> str:
+    return f"onpaper itself failed here, which is no fault of the one that is judged: {type(error).__name__}: {error}"
 
 
 async def _not_hanging(stage: Stage) -> None:
@@ -262,4 +279,6 @@ def judge_exchange(exchange: Exchange, view: View, subject: str, case: str) -> I
             outcome, message = "not-applicable", str(reason)
         except Broken as broken:
             outcome, message = "broken", str(broken)
+        except Exception as error:
+            outcome, message = "broken", _own_failure(error)
         yield Verdict(subject, clause.id, case, clause.level, outcome, message, clause.source)  # type: ignore[arg-type]

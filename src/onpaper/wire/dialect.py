@@ -123,9 +123,10 @@ class Speaker(Voice):
                 events = [*kept, *complaint.event(self, say.error, self.framing({}))]
             elif self.contract.get("stream.sentinel"):
                 events.append(sse.Event("message", "[DONE]"))
-        for injection in sorted(say.inject, key=lambda one: one.at % (len(events) + 1), reverse=True):
-            at = injection.at if injection.at >= 0 else len(events) + injection.at
-            events.insert(at, _injected(injection))
+        count = len(events)
+        places = [(one.at if one.at >= 0 else max(0, count + one.at), one) for one in say.inject]
+        for place, injection in sorted(places, key=lambda one: one[0], reverse=True):
+            events.insert(place, _injected(injection))
         return events
 
 

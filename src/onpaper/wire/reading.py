@@ -246,9 +246,11 @@ class Assembler:
             self.reading.tool_calls.append(current)
         current.id = current.id or call_id
         current.name = current.name or name
-        if isinstance(arguments, str):
+        if isinstance(arguments, str) and isinstance(current.arguments, str):
             current.arguments += arguments
-        elif arguments is not None:
+        elif arguments not in (None, ""):
+            if current.arguments:
+                self.reading.problems.append("the arguments of a tool call come in pieces of which some are no text")
             current.arguments = arguments
 
 

@@ -100,7 +100,17 @@ class SendsTheKeyTwice(Correct):
         return super().headers(method) | ({"x-litellm-api-key": f"Bearer {self.key}"} if self.key else {})
 
 
-@breaks("auth/header", "the key went out as 'Basic <key>'")
+@breaks("auth/header", "the key went out as 'x-litellm-api-key: <key>'")
+class GivesTheGatewaysHeaderNoScheme(Correct):
+    """Sends its key in a header that takes one, in the form of another header."""
+
+    def headers(self, method: str) -> dict[str, str]:
+        given = super().headers(method)
+        given.pop("Authorization", None)
+        return given | ({"x-litellm-api-key": str(self.key)} if self.key else {})
+
+
+@breaks("auth/header", "the key went out as 'authorization: Basic <key>'")
 class SendsBasicAuthentication(Correct):
     """Names another scheme than the provider's."""
 
