@@ -303,7 +303,7 @@ class SaysNothingWithoutAKey(Correct):
                     yield piece
 
 
-@breaks("auth/key-is-stripped", "the key went out as ['Bearer __<key>_']")
+@breaks("auth/key-is-stripped", "the key went out as 'Bearer __<key>_'")
 class ReplacesBlanksInTheKey(Correct):
     """Writes the blanks around a key as something that a header can carry."""
 
