@@ -5,9 +5,11 @@ from __future__ import annotations
 import zlib
 
 READABLE = ("gzip", "x-gzip", "deflate")
+LARGEST = 64 * 2**20
+"""A bound on what a compressed body may become, in bytes."""
 
 
-def decoded(body: bytes, coding: str, most: int) -> bytes | None:
+def decoded(body: bytes, coding: str, most: int = LARGEST) -> bytes | None:
     """A body without its coding, as far as it goes and at most `most` bytes of it; None when it cannot be read, or is
     not coded as it says (some recorders decode a body and keep the header)."""
     if coding not in READABLE:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import json
 import re
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -21,6 +22,7 @@ from onpaper.errors import nearest
 from onpaper.exchange import Chunk, End, Exchange, Headers, Reply, Request
 
 _URI = re.compile(r"(?P<origin>[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)(?P<target>.*)", re.DOTALL)
+_PARSED = "parsed_body"
 # The fields of Provenance, in the order and spelling of the file.
 _KEYS = {
     "contract": "contract",
@@ -81,7 +83,7 @@ def _grouped(headers: Headers) -> dict[str, Flow]:
 
 
 def _milliseconds(seconds: float) -> int | float:
-    rounded = round(seconds * 1000, 1)
+    rounded = round(seconds * 1000.0, 1)
     return int(rounded) if rounded.is_integer() else rounded
 
 
@@ -159,19 +161,24 @@ class _Reader:
         target = match["target"]
         target = target if target.startswith("/") else "/" + target
         headers = self.headers(request.get("headers"), f"{at}.request.headers")
-        body = self.body(request.get("body"), f"{at}.request.body")
+        body = self.body(request.get("body", _parsed(request)), f"{at}.request.body")
         return match["origin"], Request(method, target, headers, body)
 
     def reply(self, interaction: dict[str, Any], at: str) -> Reply:
         response, at = interaction["response"], f"{at}.response"
         headers = self.headers(response.get("headers"), f"{at}.headers")
         if "status_code" in response:  # vcrpy before 6 wrote the replies of httpx so
-            status, reason, raw = response["status_code"], "", response.get("content")
+            status, reason, key = response["status_code"], "", "content"
         else:
             line = response.get("status")
             if not isinstance(line, dict):
                 raise self.wrong(f"{at}.status", "must be a mapping with 'code'", line)
-            status, reason, raw = line.get("code"), line.get("message") or "", response.get("body")
+            status, reason, key = line.get("code"), line.get("message") or "", "body"
+        if key not in response and _PARSED not in response:
+            raise self.wrong(at, f"must have {key!r}", sorted(map(str, response)))
+        raw = response.get(key, _parsed(response))
+        if isinstance(status, str) and status.isascii() and status.isdigit():
+            status = int(status)
         if not isinstance(status, int) or isinstance(status, bool):
             raise self.wrong(f"{at}.status.code", "must be a whole number", status)
         body = self.body(raw, f"{at}.body")
@@ -185,7 +192,7 @@ class _Reader:
             raise self.wrong(at, "must be a mapping", value)
         pairs: list[tuple[str, str]] = []
         for name, values in value.items():
-            for one in values if isinstance(values, list | tuple) else [values]:
+            for one in values if isinstance(values, list | tuple) else [] if values is None else [values]:
                 pairs.append((str(name), one.decode("latin-1") if isinstance(one, bytes) else str(one)))
         return tuple(pairs)
 
@@ -203,7 +210,10 @@ class _Reader:
             return value
         if not isinstance(value, str):
             raise self.wrong(at, "must be text or !!binary", value)
-        return value.encode("utf-8")
+        try:
+            return value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise self.wrong(at, "must be text that UTF-8 can hold", value) from None
 
     def base64(self, value: Any, at: str) -> bytes:
         try:
@@ -229,6 +239,11 @@ class _Reader:
             chunks.append(Chunk(round(milliseconds / 1000, 4), body[position : position + size]))
             position += size
         return tuple(chunks), end
+
+
+def _parsed(side: dict[str, Any]) -> str | None:
+    """A body that its recorder kept as values, as PydanticAI does, in place of `body`."""
+    return json.dumps(side[_PARSED], ensure_ascii=False, separators=(",", ":")) if _PARSED in side else None
 
 
 def _is_chunk(value: Any) -> bool:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from onpaper.cassettes.cassette import Cassette
+from onpaper.cassettes.coding import READABLE, decoded
 from onpaper.clauses import Clause, View, register
 from onpaper.contract import Contract
 from onpaper.driving.verdict import Verdict
 from onpaper.errors import BadInput, nearest
-from onpaper.exchange import Exchange
+from onpaper.exchange import Chunk, Exchange, Reply
 from onpaper.suite.judge import judge_exchange
 
 
@@ -85,13 +86,66 @@ def judge_replies(cassettes: Iterable[Cassette], today: datetime.date | None = N
 
 def _verdicts(cassette: Cassette, contract: Contract) -> Iterator[Verdict]:
     for exchange in cassette.exchanges:
-        yield from replies_of(exchange, View(contract), contract.name, cassette.name)
+        refused = exchange.reply is not None and exchange.reply.status >= 400
+        if refused or kind_of(exchange, contract):  # embeddings and files are none of the contract's business
+            yield from replies_of(readable(exchange), contract, cassette.name)
 
 
-def replies_of(exchange: Exchange, view: View, subject: str, case: str) -> Iterator[Verdict]:
-    """The verdicts of the reply clauses on one exchange."""
+def replies_of(exchange: Exchange, contract: Contract, case: str) -> list[Verdict]:
+    """The verdicts of the reply clauses on one exchange: by the contract, or by a variant of it that it keeps whole.
+
+    A variant is how some models, or earlier versions, answer: which one a recording is of, only its bytes tell.
+    """
+    found = _by(exchange, contract, contract, case)
+    for name in contract.variants if any(one.verdict == "broken" for one in found) else ():
+        other = _by(exchange, contract, contract.variant(name), case)
+        if not any(one.verdict == "broken" for one in other):
+            return other
+    return found
+
+
+def _by(exchange: Exchange, contract: Contract, variant: Contract, case: str) -> list[Verdict]:
     known = reply_clauses()
-    return (one for one in judge_exchange(exchange, view, subject, case) if one.clause in known)
+    return [one for one in judge_exchange(exchange, View(variant), contract.name, case) if one.clause in known]
+
+
+def kind_of(exchange: Exchange, contract: Contract) -> str:
+    """What of the contract's paths was asked: `chat`, `stream` or `models`; empty for any other."""
+    request = exchange.request
+    path = request.path.rstrip("/")
+    if request.method == "POST" and path.endswith(_tail(contract, "endpoint.chat", "/chat/completions")):
+        try:
+            body = request.json()
+        except ValueError:
+            body = None
+        streams = body.get("stream", contract.protocol == "ndjson") if isinstance(body, dict) else False
+        return "stream" if streams is True else "chat"
+    if request.method == "GET" and path.endswith(_tail(contract, "endpoint.models", "/models")):
+        return "models"
+    return ""
+
+
+def _tail(contract: Contract, dotted: str, default: str) -> str:
+    return str(contract.get(dotted, default)).rpartition("}")[2]
+
+
+def readable(exchange: Exchange) -> Exchange:
+    """The exchange with its reply decompressed, where it can be; judged is what was said, not how it was packed."""
+    reply = exchange.reply
+    coding = (reply.header("content-encoding") or "").strip().lower() if reply else ""
+    if reply is None or coding in ("", "identity"):
+        return exchange
+    body = decoded(reply.body, coding)
+    if body is None:  # some recorders decode a body and keep the header; another coding cannot be read here
+        plain = coding in READABLE
+        return replace(exchange, reply=_without_coding(reply, reply.chunks) if plain else None)
+    last = reply.chunks[-1].at if reply.chunks else 0.0
+    return replace(exchange, reply=_without_coding(reply, (Chunk(last, body),)))
+
+
+def _without_coding(reply: Reply, chunks: tuple[Chunk, ...]) -> Reply:
+    headers = tuple(pair for pair in reply.headers if pair[0].lower() != "content-encoding")
+    return replace(reply, headers=headers, chunks=chunks)
 
 
 def apply_known(entries: Sequence[KnownFailure], found: Verdict, today: datetime.date) -> Verdict:

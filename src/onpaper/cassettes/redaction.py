@@ -28,7 +28,6 @@ _SHOWN = re.compile(
 )
 """Headers whose values say how the server speaks and nothing of who asked."""
 
-_LARGEST_DECODED = 64 * 2**20  # bytes: a bound on what a compressed body may become
 
 
 class Redactor:
@@ -146,7 +145,7 @@ def _content(headers: Headers, body: bytes) -> bytes | None:
             f"a body is compressed with {coding!r} and cannot be searched for secrets; "
             "record with 'Accept-Encoding: identity'"
         )
-    return decoded(body, coding, _LARGEST_DECODED)
+    return decoded(body, coding)
 
 
 def _found(data: bytes, shapes: Iterable[Shape]) -> Iterator[Shape]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Literal
 
+from onpaper.cassettes.coding import READABLE, decoded
 from onpaper.exchange import Chunk, End, Exchange, Reply
 from onpaper.script import Script, Transfer, Write
 
@@ -38,15 +39,22 @@ def script_of(exchange: Exchange, speed: float | None = None, cut: Cut = "record
     if speed is not None and not speed > 0:
         raise ValueError(f"the speed of a replay must be above 0 (1 is as recorded), found {speed}")
     transfer = _transfer(reply)
+    left_out = _HOP_BY_HOP | ({"content-encoding"} if _is_decoded(reply) else set())
     return Script(
         status=reply.status,
         reason=reply.reason,
-        headers=tuple((name, value) for name, value in reply.headers if name.lower() not in _HOP_BY_HOP),
+        headers=tuple((name, value) for name, value in reply.headers if name.lower() not in left_out),
         writes=_writes(_pieces(reply, cut), speed),
         end=_end(reply.end),
         transfer=transfer,
         length=_announced(reply) if transfer == "length" else None,
     )
+
+
+def _is_decoded(reply: Reply) -> bool:
+    """Whether the recorder decoded the body and kept the header that says it is coded, as vcrpy before 6 did for httpx."""
+    coding = (reply.header("content-encoding") or "").strip().lower()
+    return coding in READABLE and bool(reply.body) and decoded(reply.body, coding) is None
 
 
 def _pieces(reply: Reply, cut: Cut) -> Sequence[Chunk]:

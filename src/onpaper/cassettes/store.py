@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from onpaper.cassettes.cassette import Cassette, CassetteError
 from onpaper.cassettes.format import from_document, to_document
@@ -32,8 +34,18 @@ def load(path: str | os.PathLike[str]) -> Cassette:
     try:
         document = read(text)
     except YamlError as error:
-        raise CassetteError(f"{path}: {error}; take that out of the file or record it again") from None
+        document = _json(text)  # YAML takes all of JSON but the escapes of half a surrogate pair
+        if document is None:
+            raise CassetteError(f"{path}: {error}; take that out of the file or record it again") from None
     return replace(from_document(document, f"{path.parent.name}/{path.stem}", str(path)), path=path)
+
+
+def _json(text: str) -> Any:
+    """The value of a JSON text; None when it is none."""
+    try:
+        return json.loads(text) if text.lstrip().startswith("{") else None
+    except ValueError:
+        return None
 
 
 def save(cassette: Cassette, path: str | os.PathLike[str], canaries: Iterable[str] = ()) -> Path:

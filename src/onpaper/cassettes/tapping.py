@@ -10,19 +10,23 @@ from pathlib import Path
 from urllib.parse import SplitResult
 
 from onpaper.cassettes.cassette import INVALID_ORIGIN, Cassette, CassetteError, Provenance
-from onpaper.cassettes.coding import decoded
-from onpaper.cassettes.judging import apply_known, known_failures
+from onpaper.cassettes.judging import (
+    apply_known,
+    kind_of,
+    known_failures,
+    readable,
+    replies_of,
+    reply_clauses,
+)
 from onpaper.cassettes.recorder import is_loopback, recorder_name
 from onpaper.cassettes.redaction import Redactor
 from onpaper.cassettes.store import save
 from onpaper.clauses import View
 from onpaper.contract import Contract
 from onpaper.driving.verdict import Verdict
-from onpaper.exchange import Chunk, Exchange, Reply
+from onpaper.exchange import Exchange
 from onpaper.gateway.masking import secrets_of
 from onpaper.suite.judge import judge_exchange
-
-_LARGEST = 64 * 2**20  # bytes: a bound on what a compressed body may become
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Tap:
     def passed(self, exchange: Exchange) -> Passed:
         """Judge one exchange, and record it."""
         self._secrets |= secrets_of(exchange.request)
-        kind = self.kind_of(exchange)
+        kind = kind_of(exchange, self.contract)
         verdicts = tuple(self._verdicts(exchange, kind)) if kind and exchange.reply else ()
         path, problem = None, exchange.problem
         if self.folder and exchange.reply and kind:
@@ -73,24 +77,12 @@ class Tap:
         self._count(verdicts, path)
         return Passed(exchange, kind, verdicts, path, self._clean(problem))
 
-    def kind_of(self, exchange: Exchange) -> str:
-        """What of the contract's paths was asked; empty for any other."""
-        request = exchange.request
-        path = request.path.rstrip("/")
-        if request.method == "POST" and path.endswith(self._tail("endpoint.chat", "/chat/completions")):
-            return "stream" if _asks_for_stream(exchange, self.contract) else "chat"
-        if request.method == "GET" and path.endswith(self._tail("endpoint.models", "/models")):
-            return "models"
-        return ""
-
-    def _tail(self, dotted: str, default: str) -> str:
-        return str(self.contract.get(dotted, default)).rpartition("}")[2]
-
     def _verdicts(self, exchange: Exchange, kind: str) -> list[Verdict]:
         known = [one for one in known_failures(self.contract) if one.case is None]
         today = datetime.date.today()
-        exchange = self._at_its_place(_readable(exchange))
-        found = judge_exchange(exchange, View(self.contract), self.contract.name, kind)
+        exchange = self._at_its_place(readable(exchange))
+        found = [one for one in judge_exchange(exchange, View(self.contract), self.contract.name, kind) if one.clause not in reply_clauses()]
+        found += replies_of(exchange, self.contract, kind) if exchange.reply else []
         return [self._hidden(apply_known(known, one, today)) for one in found]
 
     def _at_its_place(self, exchange: Exchange) -> Exchange:
@@ -159,32 +151,9 @@ def _asked(exchange: Exchange) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _asks_for_stream(exchange: Exchange, contract: Contract) -> bool:
-    return _asked(exchange).get("stream", contract.protocol == "ndjson") is True
-
-
 def _model(exchange: Exchange) -> str:
     model = _asked(exchange).get("model")
     return model if isinstance(model, str) else ""
-
-
-def _readable(exchange: Exchange) -> Exchange:
-    """The exchange with its reply decompressed, where it can be; judged is what was said, not how it was packed."""
-    reply = exchange.reply
-    coding = (reply.header("content-encoding") or "").strip().lower() if reply else ""
-    if reply is None or coding in ("", "identity"):
-        return exchange
-    return replace(exchange, reply=_decoded(reply, coding))
-
-
-def _decoded(reply: Reply, coding: str) -> Reply | None:
-    """None for a coding that cannot be read here: then there is no reply to judge."""
-    body = decoded(reply.body, coding, _LARGEST)
-    if body is None:
-        return None
-    headers = tuple(pair for pair in reply.headers if pair[0].lower() != "content-encoding")
-    last = reply.chunks[-1].at if reply.chunks else 0.0
-    return replace(reply, headers=headers, chunks=(Chunk(last, body),))
 
 
 def default_contract(upstream: SplitResult) -> str:

@@ -29,11 +29,18 @@ def asked(exchange: Exchange) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def is_stream(exchange: Exchange) -> bool:
+    """Whether the reply is an event stream: by its label or, where a recorder kept none, by what was asked for."""
+    label = answered(exchange).header("content-type")
+    if label is not None:
+        return label.partition(";")[0].strip().lower() == "text/event-stream"
+    return asked(exchange).get("stream") is True and not answered(exchange).body.lstrip().startswith(b"{")
+
+
 def stream_of(exchange: Exchange) -> Reply:
     """The reply, when it is a stream that came to its end. Raises NotApplicable."""
     reply = answered(exchange)
-    kind = (reply.header("content-type") or "").partition(";")[0].strip().lower()
-    if reply.status != 200 or kind != "text/event-stream":
+    if reply.status != 200 or not is_stream(exchange):
         raise NotApplicable("the reply is no event stream")
     if reply.end != "clean":
         raise NotApplicable(f"the stream did not come to its end ({reply.end})")
@@ -43,7 +50,7 @@ def stream_of(exchange: Exchange) -> Reply:
 def completion_of(exchange: Exchange, contract: Contract) -> tuple[Reply, Any]:
     """The reply and its JSON, when it is a completion in one piece. Raises NotApplicable."""
     reply = answered(exchange)
-    if reply.status != 200 or exchange.request.method != "POST" or "event-stream" in (reply.header("content-type") or ""):
+    if reply.status != 200 or exchange.request.method != "POST" or is_stream(exchange):
         raise NotApplicable("the reply is no completion in one piece")
     if contract.protocol == "ndjson" and asked(exchange).get("stream") is not False:
         raise NotApplicable("the reply is a stream of lines")
@@ -79,7 +86,7 @@ def read_reply(exchange: Exchange, contract: Contract) -> Reading:
     reply = answered(exchange)
     if contract.protocol == "ndjson":
         return reading.read_lines([reply.body])
-    if "event-stream" in (reply.header("content-type") or ""):
+    if is_stream(exchange):
         return reading.read_stream([reply.body], contract.usage_paths)
     return reading.read_reply(reply.body, contract.usage_paths)
 

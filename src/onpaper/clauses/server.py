@@ -18,6 +18,7 @@ from onpaper.clauses.parts import (
     chunks,
     completion_of,
     events,
+    is_stream,
     read_reply,
     stream_of,
     templates,
@@ -40,6 +41,8 @@ def content_type(exchange: Exchange, view: View) -> None:
     reply = answered(exchange)
     if reply.status != 200 or exchange.request.method != "POST":
         raise NotApplicable("the reply is no completion")
+    if not reply.headers:
+        raise NotApplicable("the recording keeps no headers")
     kind = (reply.header("content-type") or "").partition(";")[0].strip().lower()
     lines = view.contract.protocol == "ndjson"
     streams = asked(exchange).get("stream", lines) is True
@@ -66,7 +69,7 @@ def utf8(exchange: Exchange, view: View) -> None:
 def is_json(exchange: Exchange, view: View) -> None:
     """A reply in one piece with status 200 is JSON."""
     reply = answered(exchange)
-    if reply.status != 200 or "event-stream" in (reply.header("content-type") or ""):
+    if reply.status != 200 or is_stream(exchange):
         raise NotApplicable("the reply is a stream, or an error")
     if view.contract.protocol == "ndjson":
         raise NotApplicable("the reply is lines: see server/lines-are-json")
@@ -195,7 +198,7 @@ def id_constant(exchange: Exchange, view: View) -> None:
 @server("object", source=OPENAI, why="Typed clients dispatch on it.", level="should")
 def object_kind(exchange: Exchange, view: View) -> None:
     """`object` is what the contract says: chat.completion.chunk in a stream, chat.completion in one piece."""
-    streamed = "event-stream" in (answered(exchange).header("content-type") or "")
+    streamed = is_stream(exchange)
     whole = view.contract.get("reply.body")
     written = templates(view.contract) if streamed else [whole] if isinstance(whole, dict) else []
     wanted = {one["object"] for one in written if isinstance(one.get("object"), str)}
@@ -292,7 +295,7 @@ def usage_adds_up(exchange: Exchange, view: View) -> None:
     reply = answered(exchange)
     if reply.status != 200 or exchange.request.method != "POST" or view.contract.protocol == "ndjson":
         raise NotApplicable("the reply is no completion with a total")
-    values = chunks(reply) if "event-stream" in (reply.header("content-type") or "") else [completion_of(exchange, view.contract)[1]]
+    values = chunks(reply) if is_stream(exchange) else [completion_of(exchange, view.contract)[1]]
     seen = False
     for value in values:
         usage = value.get("usage") if isinstance(value, dict) else None
