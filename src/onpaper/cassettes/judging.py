@@ -136,11 +136,19 @@ def readable(exchange: Exchange) -> Exchange:
     if reply is None or coding in ("", "identity"):
         return exchange
     body = decoded(reply.body, coding)
-    if body is None:  # some recorders decode a body and keep the header; another coding cannot be read here
-        plain = coding in READABLE
+    if body is None:  # some recorders decode a body and keep the header; anything else cannot be read here
+        plain = coding in READABLE and _is_text(reply.body)
         return replace(exchange, reply=_without_coding(reply, reply.chunks) if plain else None)
     last = reply.chunks[-1].at if reply.chunks else 0.0
     return replace(exchange, reply=_without_coding(reply, (Chunk(last, body),)))
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _without_coding(reply: Reply, chunks: tuple[Chunk, ...]) -> Reply:

@@ -25,6 +25,7 @@ from onpaper.clauses.parts import (
 )
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Exchange
+from onpaper.jsontext import parse as strict_json
 from onpaper.wire import sse
 from onpaper.wire.reading import fault_of
 from onpaper.wire.template import mentions
@@ -76,7 +77,7 @@ def is_json(exchange: Exchange, view: View) -> None:
     if reply.end != "clean":
         raise NotApplicable("the reply did not come to its end")
     try:
-        json.loads(reply.body.decode("utf-8", "replace"))
+        strict_json(reply.body.decode("utf-8", "replace").encode())
     except ValueError as error:
         raise Broken(f"the reply is not JSON: {error}", reply.body) from None
 
@@ -110,7 +111,7 @@ def events_json(exchange: Exchange, view: View) -> None:
         if event.data.strip() in ("[DONE]", ""):
             continue
         try:
-            value = json.loads(event.data)
+            value = strict_json(event.data.encode("utf-8", "replace"))
         except ValueError as error:
             raise Broken(f"the data of an event is not JSON: {error}", event.data.encode("utf-8", "replace")) from None
         if not isinstance(value, dict):
@@ -128,7 +129,7 @@ def lines_json(exchange: Exchange, view: View) -> None:
     for line in reply.body.split(b"\n"):
         if line.strip():
             try:
-                good = isinstance(json.loads(line), dict)
+                good = isinstance(strict_json(line), dict)
             except ValueError:
                 good = False
             if not good:

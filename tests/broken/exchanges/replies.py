@@ -283,3 +283,112 @@ def model_list_without_names() -> Exchange:
 def reply_in_a_list() -> Exchange:
     """A completion in a list."""
     return whole([completion()])
+
+
+# ---- values ----------------------------------------------------------------------------------------------
+
+
+@breaks("server/finish-reason", "the stream ends without a finish reason")
+def stream_without_a_finish_reason() -> Exchange:
+    """A sentinel, and no word of why the reply ends."""
+    return stream(HEL, LO, COUNTS, DONE)
+
+
+@breaks("server/finish-known", "the finish reason 'banana' is none of")
+def stream_with_an_unknown_finish_reason() -> Exchange:
+    """A finish reason that nobody knows."""
+    return stream(HEL, chunk({}, "banana"), COUNTS, DONE)
+
+
+@breaks("server/chunk-choices", "choices is None")
+def stream_without_choices() -> Exchange:
+    """A chunk whose choices are null."""
+    return stream(HEL, LO, STOP, COUNTS | {"choices": None}, DONE)
+
+
+@breaks("server/content-is-text", "the content is 12")
+def stream_with_a_number_for_content() -> Exchange:
+    """A number for a piece of text."""
+    return stream(HEL, chunk({"content": 12}), STOP, COUNTS, DONE)
+
+
+@breaks("server/content-is-text", "the content is {'answer': 12}")
+def reply_with_an_object_for_content() -> Exchange:
+    """An object for the text of a reply in one piece."""
+    return whole(completion(message={"role": "assistant", "content": {"answer": 12}}))
+
+
+@breaks("server/role", "the role of a delta is 'user'")
+def stream_of_the_user() -> Exchange:
+    """A delta that names the user."""
+    return stream(chunk({"role": "user", "content": "Hel"}), LO, STOP, COUNTS, DONE)
+
+
+@breaks("server/arguments-are-text", "the arguments are {'city': 'Paris'}")
+def reply_with_an_object_for_arguments() -> Exchange:
+    """Arguments that are an object."""
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": {"city": "Paris"}}}
+    return whole(completion(message={"role": "assistant", "content": None, "tool_calls": [call]}, finish_reason="tool_calls"))
+
+
+@breaks("server/arguments-are-text", "a tool call has no function that is an object")
+def reply_with_a_flat_tool_call() -> Exchange:
+    """A tool call whose name stands beside its id."""
+    call = {"id": "call_1", "name": "f", "arguments": "{}"}
+    return whole(completion(message={"role": "assistant", "content": None, "tool_calls": [call]}, finish_reason="tool_calls"))
+
+
+@breaks("server/call-ids-differ", "the ids of the tool calls are call_1, call_1")
+def reply_with_one_id_for_two_calls() -> Exchange:
+    """Two tool calls under one id."""
+    calls = [{"id": "call_1", "type": "function", "function": {"name": name, "arguments": "{}"}} for name in "fg"]
+    return whole(completion(message={"role": "assistant", "content": None, "tool_calls": calls}, finish_reason="tool_calls"))
+
+
+@breaks("server/counts-are-numbers", "prompt_tokens is -5")
+def stream_with_a_negative_count() -> Exchange:
+    """Less than no tokens."""
+    return stream(HEL, LO, STOP, COUNTS | {"usage": USAGE | {"prompt_tokens": -5}}, DONE)
+
+
+@breaks("server/counts-are-numbers", "eval_count is '2'", contract="ollama")
+def lines_with_a_count_that_is_text() -> Exchange:
+    """A count in quotes."""
+    return lines(line("Hello"), LAST_LINE | {"eval_count": "2"})
+
+
+@breaks("server/types", "created is 1763640000000")
+def stream_in_milliseconds() -> Exchange:
+    """A moment in milliseconds."""
+    return stream(HEL | {"created": 1763640000000}, LO, STOP, COUNTS, DONE)
+
+
+@breaks("server/types", "id is 42")
+def reply_with_a_number_for_id() -> Exchange:
+    """An id that is a number."""
+    return whole(completion() | {"id": 42})
+
+
+@breaks("server/lines-shape", "a line has no message with a content that is text", contract="ollama")
+def lines_with_a_number_for_content() -> Exchange:
+    """A number for a piece of text."""
+    return lines(line("Hel"), line(3), LAST_LINE)  # type: ignore[arg-type]
+
+
+@breaks("server/lines-shape", "lines follow the one that is done", contract="ollama")
+def lines_after_the_last() -> Exchange:
+    """A piece of text after the line that is done."""
+    return lines(line("Hel"), LAST_LINE, line("lo"))
+
+
+@breaks("server/lines-shape", "the role of a line is 'user'", contract="ollama")
+def lines_of_the_user() -> Exchange:
+    """A line that names the user."""
+    said = line("Hel")
+    return lines(said | {"message": said["message"] | {"role": "user"}}, LAST_LINE)
+
+
+@breaks("server/json", "NaN is not JSON")
+def reply_that_only_python_reads() -> Exchange:
+    """NaN, which JSON does not know."""
+    return whole(b'{"choices": [], "score": NaN}')

@@ -45,12 +45,16 @@ class Wire:
         return View(Contract.load(self.contract), KEY, True)
 
 
+TWO_CALLS = [
+    {"id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": "{}"}} for name in "fg"
+]
 CORRECT = (
     Wire("a_stream", stream(HEL, LO, STOP, COUNTS, DONE)),
     Wire("a_stream_that_nobody_counts", stream(HEL, LO, STOP, DONE, asked=UNCOUNTED)),
     Wire("a_stream_without_a_sentinel", stream(HEL, LO, STOP, COUNTS), "perplexity"),
     Wire("a_streamed_tool_call", calling("get_time", '{"zone": "CET"}')),
     Wire("a_reply_in_one_piece", whole(completion())),
+    Wire("two_tool_calls", whole(completion(message={"role": "assistant", "content": None, "tool_calls": TWO_CALLS}, finish_reason="tool_calls"))),
     Wire("a_refusal", whole(TOO_MANY, status=429, retry_after="7")),
     Wire("a_model_list", listed({"object": "list", "data": [{"id": "m", "object": "model"}]})),
     Wire("a_stream_of_lines", lines(line("Hel"), line("lo"), LAST_LINE), "ollama"),
