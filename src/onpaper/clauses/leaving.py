@@ -13,7 +13,7 @@ from onpaper.clauses import Case, clause
 from onpaper.clauses.connection import closing, read
 from onpaper.driving.acts import MESSAGES, opened
 from onpaper.driving.play import Play, answer_of
-from onpaper.driving.run import Run
+from onpaper.driving.run import Hung, Run
 from onpaper.driving.stage import HELLO, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
@@ -39,9 +39,10 @@ async def released(stage: Stage, case: Case) -> None:
         script = answer(request)
         return replace(script, writes=script.writes[:3], end="hang")
 
-    async def leave(backend: Any) -> None:
+    async def leave(backend: Any, run: Run) -> None:
         source = await opened(backend)
         async for _ in source:
+            run.notes["left"] = True
             if case.id == "exception":
                 raise LookupError("the consumer's own")
             break
@@ -58,13 +59,15 @@ async def released(stage: Stage, case: Case) -> None:
             await asyncio.gather(task, return_exceptions=True)
         else:
             try:
-                await leave(backend)
+                await leave(backend, run)
             except LookupError:
                 pass
         gc.collect()
         await journal.async_wait_for(closed_by_client(), 2)
 
     run = await stage.drive("stream()", act, endless)
+    if isinstance(run.error, Hung) and case.id != "cancel" and "left" not in run.notes:
+        raise NotApplicable("nothing came out that could be left: see sse/as-it-arrives")
     if isinstance(run.error, TimeoutError):
         raise Broken(f"2 s after the caller left ({case.id}) the connection was still open")
     run.must_not_raise()
@@ -80,7 +83,7 @@ async def released_reply(stage: Stage, case: Case) -> None:
         task = asyncio.create_task(backend.complete(list(MESSAGES)))
         journal = run.notes["server"].journal
         await journal.async_wait_for(lambda one: len(one) >= 1, 3)
-        if _works_in_a_thread():
+        if works_in_a_thread():
             raise NotApplicable("the call waits in a thread, which nobody can cancel")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -92,7 +95,7 @@ async def released_reply(stage: Stage, case: Case) -> None:
     run.must_not_raise()
 
 
-def _works_in_a_thread() -> bool:
+def works_in_a_thread() -> bool:
     """Whether a thread of a pool is at work: one that is idle waits in the pool's own `_worker`."""
     frames = sys._current_frames()
     pools = [one for one in threading.enumerate() if one.name.startswith(("ThreadPoolExecutor", "asyncio_"))]

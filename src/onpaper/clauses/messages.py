@@ -80,9 +80,20 @@ def _taken(contract: Contract, given: Messages) -> None:
         for call in one.get("tool_calls", ()):
             if contract.get("reply.arguments", "text") == "text":
                 call["function"]["arguments"] = '{"city": "Paris"}'
+    if not all(_known(contract, one) for one in given):
+        raise NotApplicable("the provider's messages have no such key")
     refused = [one for one in contract.violations(body) if one.pointer.startswith("/messages")]
     if refused:
         raise NotApplicable(f"the provider does not take such messages: {refused[0].pointer}: {refused[0].message}")
+
+
+def _known(contract: Contract, message: dict[str, Any]) -> bool:
+    """Whether the provider knows each key of a message; one that it passes over need not be sent."""
+    definitions = contract.get("body.definitions", {})
+    said = definitions.get("message", {})
+    if "choose" in said:
+        said = definitions.get(said.get(message["role"], {}).get("is"), {})
+    return said.get("additionalProperties") is not False or set(message) <= set(said.get("properties", ()))
 
 
 def _short(value: Any) -> str:

@@ -59,6 +59,7 @@ async def ids(stage: Stage, case: Case) -> None:
 
     Which of them can chat the list does not say; leave the choice to the caller.
     """
+    _needs_list(stage)
     for listed in (list(case.value), list(case.value)[::-1]):  # a second backend asks for itself
         run = await _list(stage, _listing(stage, [_entry(stage, name) for name in listed]), others=True)
         asked = run.exchanges[0].request if run.exchanges else None
@@ -73,10 +74,17 @@ async def ids(stage: Stage, case: Case) -> None:
 @clause("models/odd-entries", covers=(136,), source="https://docs.litellm.ai/docs/proxy/model_management", why="One entry without an id must not cost the whole list.")
 async def odd_entries(stage: Stage, case: Case) -> None:
     """Entries without an id are passed over, further keys are ignored."""
+    _needs_list(stage)
     entries = [{"object": "model"}, _entry(stage, "good") | {"zzz": {"a": 1}}, None, _entry(stage, "better")]
     run = await _list(stage, _listing(stage, entries))
     if _ids(run) != ["good", "better"]:
         raise Broken(f"list_models() gave {run.value!r}; the sound entries are good and better")
+
+
+def _needs_list(stage: Stage) -> None:
+    """Raise NotApplicable where the provider cannot be asked: then the configured model alone is right."""
+    if stage.contract.get("models.list") is None:
+        raise NotApplicable("the contract says that the provider has no list of models")
 
 
 def _lists(stage: Stage, asked: Request) -> bool:
@@ -146,6 +154,8 @@ async def switch(stage: Stage, case: Case) -> None:
 
 
 async def _switched(stage: Stage) -> Run:
+    stage.needs("stream")
+
     async def act(backend: Any, run: Run) -> None:
         source = await opened(backend)
         async for piece in source:
@@ -157,8 +167,11 @@ async def _switched(stage: Stage) -> Run:
                         await value
                 except Exception as error:
                     run.notes["refused"] = error
-        if "refused" not in run.notes:
+        if "refused" not in run.notes and stage.takes("complete", "self"):
             await backend.complete(list(MESSAGES))
+        elif "refused" not in run.notes:
+            async for _ in await opened(backend):
+                pass
 
     return await stage.drive("set_model()", act, Play("long-answer"), memo="switch")
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
+from onpaper.clauses.leaving import works_in_a_thread
 from onpaper.clauses.operations import HISTORY, PREFIX, prefilled
 from onpaper.driving.acts import MESSAGES, copied, opened
 from onpaper.driving.play import Play, answer_of
@@ -93,6 +94,7 @@ async def one_token(stage: Stage, case: Case) -> None:
 async def same_prefix(stage: Stage, case: Case) -> None:
     """The messages of a prefill are byte for byte the beginning of the request that follows."""
     only(stage, metered=False)
+    stage.needs("stream")
 
     async def act(backend: Any, run: Run) -> None:
         await backend.prefill(copied(case.value))
@@ -185,6 +187,8 @@ async def released(stage: Stage, case: Case) -> None:
             raise NotApplicable("prefill made no request: see prefill/one-token") from None
         if task.done():
             raise NotApplicable("prefill comes back before its request is answered: there is nothing to cancel")
+        if works_in_a_thread():
+            raise NotApplicable("the call waits in a thread, which nobody can cancel")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await journal.async_wait_for(closed_by_client(), 2)

@@ -93,6 +93,8 @@ def _made(stage: Stage, run: Run, name: str = "") -> None:
     """Raise NotApplicable when the factory takes no `sampling`, or refuses what the declaration says it refuses."""
     if run.phase == "construct" and stage.declared.can(name) == "refuses":
         raise NotApplicable(f"the backend refuses {name}, as declared")
+    if run.phase == "construct" and name and not any(stage.takes(method, name) for method in ("stream", "complete")):
+        raise NotApplicable(f"the factory refuses {name}, which no method takes")
     if run.phase == "construct" and isinstance(run.error, TypeError) and stage.declared.can("sampling") != "yes":
         raise NotApplicable("the factory takes no sampling")
     if run.phase == "construct":

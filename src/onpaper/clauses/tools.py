@@ -9,7 +9,7 @@ from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.clauses.conditions import needs_result, needs_tools, needs_value, offers_tools
 from onpaper.clauses.operations import HISTORY, WEATHER
 from onpaper.driving.play import CUTS, Play, plays
-from onpaper.driving.run import Run
+from onpaper.driving.run import Run, crashed
 from onpaper.driving.stage import Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 
@@ -172,7 +172,10 @@ async def finish_stop(stage: Stage, play: Play) -> None:
 async def history(stage: Stage, case: Case) -> None:
     """In the history, a call's arguments go out as the protocol wants them (JSON text; an object in Ollama's own), also when they came in as a dict."""
     needs_value(stage, messages=HISTORY)
+    needs_tools(stage)
     run = await stage.complete(messages=HISTORY if case.id == "dict-arguments" else _as_text(HISTORY))
+    if run.refused and not crashed(run):
+        raise NotApplicable(f"the backend refuses a history with tool calls before it sends anything: {run.given}")
     sent = run.body.get("messages")
     try:
         arguments = sent[1]["tool_calls"][0]["function"]["arguments"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 from onpaper.clauses import INTERFACE, NDJSON, OPENAI, Case, clause
@@ -12,6 +13,8 @@ from onpaper.driving.play import Play, plays
 from onpaper.driving.run import Run
 from onpaper.driving.stage import Stage
 from onpaper.driving.verdict import Broken, NotApplicable
+from onpaper.wire import sse
+from onpaper.wire.reading import find_usage
 
 COUNTED = ("hello", "long-answer", "verbatim")
 
@@ -264,11 +267,20 @@ async def early_close(stage: Stage, case: Case) -> None:
 
     run = await stage.drive("stream()", act, Play("long-answer"))
     run.must_not_raise()
-    usage = run.reading.usage
     given = (run.stats or {}).get("prompt_tokens"), (run.stats or {}).get("completion_tokens")
-    true = (usage.prompt, usage.completion) if usage else (None, None)
-    if any(one and one != other for one, other in zip(given, true, strict=True)):
-        raise Broken(f"stats say {run.stats}; the server counted {true}")
+    true = _told(run)
+    if not any(all(not one or one == other for one, other in zip(given, pair, strict=True)) for pair in true):
+        raise Broken(f"stats say {run.stats}; the server counted {' or '.join(map(str, true))}")
+
+
+def _told(run: Run) -> list[tuple[int | None, int | None]]:
+    """What the server said of the counts in the course of a stream, at its end last."""
+    found = [run.reading.usage]
+    if run.contract.protocol == "sse":
+        paths = [path.split(".") for path in run.contract.usage_paths]
+        data = [event.data for event in sse.decode([run.wire])[0] if event.data.startswith("{")]
+        found = [*(find_usage(json.loads(one), paths) for one in data), *found]
+    return list(dict.fromkeys((one.prompt, one.completion) for one in found if one)) or [(None, None)]
 
 
 @clause("usage/own-call", timed=True, covers=(121,), source=INTERFACE, why="A dict or a number shared by two calls shows one the other's counts.")

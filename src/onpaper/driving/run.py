@@ -174,6 +174,15 @@ def read(script: Script, contract: Contract) -> Reading:
     return reading.read_reply(script.body, contract.usage_paths)
 
 
+CRASHES = (TypeError, AttributeError, LookupError, NameError, AssertionError, RecursionError)
+"""What a mistake in a program raises, and nobody who refuses something."""
+
+
+def crashed(run: Run) -> bool:
+    """Whether a call failed by a mistake in the backend."""
+    return isinstance(run.error, CRASHES)
+
+
 def chain(error: BaseException) -> Iterator[BaseException]:
     """An exception, what it was raised from or while, and the members of groups."""
     seen: set[int] = set()

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from onpaper.driving.run import Run
+from onpaper.driving.run import Run, crashed
 from onpaper.driving.verdict import Broken
 from onpaper.strategies.calls import (
     WHOLE,
@@ -27,7 +27,7 @@ from onpaper.strategies.calls import (
 from onpaper.strategies.properties import holds_for
 from onpaper.strategies.sampling import body_with, named_by, sampling
 from onpaper.strategies.sent import must_carry, refused, same, sent
-from onpaper.strategies.subject import SAMPLED, Subject
+from onpaper.strategies.subject import SAMPLED, NotMade, Subject
 
 SOURCE = "https://github.com/fluxions-ai/vui/pull/18"
 
@@ -216,10 +216,12 @@ async def not_a_number(subject: Subject, case: Given) -> None:
     """
     run = await subject.ask(case.method, sampling=case.sampling, **case.kwargs)
     ((name, value),) = {**case.constructor, **case.call}.items()
-    if run.chats and not taken(subject, name) and not sent(subject, run.body, name):
-        return  # left out, as it should be
     if run.chats:
-        raise Broken(f"{name}={value!r} was sent", run.chats[0].request.body, "request body")
+        wire = run.chats[0].request.body
+        dropped = not any(f'"{one}"'.encode() in wire for one in {name, *named_by(subject.contract, name)})
+        if dropped and not taken(subject, name):
+            return  # left out, as it should be
+        raise Broken(f"{name}={value!r} was {'dropped' if dropped else 'sent'}", wire, "request body")
     if run.error is None and taken(subject, name):
         raise Broken(f"{name}={value!r} was neither refused nor sent")
 
@@ -231,11 +233,14 @@ async def same_body(subject: Subject, case: Sequence) -> None:
     Keep nothing of a call in the backend; build every body from the arguments and the constructor's values.
     """
     subject.gateway.answer = subject.provider()
-    async with subject.backend(case.first.sampling) as backend:
-        runs = [
-            await subject.call(backend, one.method, **one.kwargs)
-            for one in (case.first, case.between, case.first)
-        ]
+    try:
+        async with subject.backend(case.first.sampling) as backend:
+            runs = [
+                await subject.call(backend, one.method, **one.kwargs)
+                for one in (case.first, case.between, case.first)
+            ]
+    except NotMade as error:
+        raise Broken(str(error)) from None
     for run in runs:
         run.must_not_raise()
         if not run.chats:
@@ -247,6 +252,12 @@ async def same_body(subject: Subject, case: Sequence) -> None:
         )
 
 
+def _refuses_more_than_text(run: Run, case: Call) -> bool:
+    """Whether the client refused, before anything was sent, a conversation that is not of text alone."""
+    plain = all(isinstance(one.get("content"), str) and "tool_calls" not in one and one["role"] != "tool" for one in case.messages)
+    return refused(run) and not crashed(run) and not (plain and case.tools is None)
+
+
 @holds_for(calls, name="property/arguments-untouched", source=SOURCE)
 async def arguments_untouched(subject: Subject, case: Call) -> None:
     """A call leaves the caller's messages, tools, stops and sampling as they were.
@@ -255,6 +266,8 @@ async def arguments_untouched(subject: Subject, case: Call) -> None:
     """
     history, constructor, kwargs = copy.deepcopy((case.messages, case.given.constructor, case.arguments))
     run = await subject.ask(case.given.method, sampling=constructor, messages=history, **kwargs)
+    if _refuses_more_than_text(run, case):
+        return
     run.must_not_raise()
     for name, before, after in (
         ("messages", case.messages, history),
@@ -281,6 +294,8 @@ async def body_accepted(subject: Subject, case: Call) -> None:
         messages=copy.deepcopy(case.messages),
         **case.arguments,
     )
+    if _refuses_more_than_text(run, case):
+        return
     if not run.chats:
         run.must_not_raise()
     wire = run.chats[0].request.body

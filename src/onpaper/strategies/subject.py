@@ -111,8 +111,13 @@ class Subject(Shown):
 
     @property
     def sampled(self) -> list[str]:
-        """The parameters that the constructor's `sampling` may name; none when there is no such argument."""
-        return [name for name in SAMPLED if name not in self.unsent] if self.configurable else []
+        """The parameters that the constructor's `sampling` may name; none when there is no such argument.
+
+        Those that a method takes, too: what none takes, a factory may refuse. All of them when the methods take none.
+        """
+        names = [name for name in SAMPLED if name not in self.unsent] if self.configurable else []
+        known = [name for name in names if any(self.has(one) and self.takes(one, name) for one in METHODS)]
+        return known or names
 
     def has(self, method: str) -> bool:
         """Whether there is such a method."""
@@ -137,7 +142,7 @@ class Subject(Shown):
             async with self.backend(sampling) as backend:
                 return await self.call(backend, method, **kwargs)
         except NotMade as error:
-            run = Run(self.contract, method, error=error.__cause__, phase="construct")
+            run = Run(self.contract, "the factory", error=error.__cause__, phase="construct")
             run.exchanges = list(self.gateway.journal.since(mark))
             return run
 
@@ -148,7 +153,7 @@ class Subject(Shown):
             made = self.make(sampling=sampling) if sampling else self.make()
             backend = await made if inspect.isawaitable(made) else made
         except Exception as error:
-            raise NotMade from error
+            raise NotMade(f"the factory raised {type(error).__name__}: {str(error)[:300]}") from error
         try:
             yield backend
         finally:
