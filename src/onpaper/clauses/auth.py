@@ -279,6 +279,28 @@ async def explicit_key(stage: Stage, case: Case) -> None:
         run.must_not_raise()
 
 
+FOREIGN_KEY = "sk-onpaper-Foreign5Tr8mVq1"
+FOREIGN_VARIABLES = ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_ORGANIZATION", "ANTHROPIC_API_KEY")
+
+
+@clause("auth/foreign-key", cases=CALLS, source="https://github.com/openai/openai-python/blob/main/README.md", why="A library that falls back to OPENAI_API_KEY hands it to whoever base_url names.")
+async def foreign_key(stage: Stage, case: Case) -> None:
+    """A key that is set for another provider goes nowhere: without a key of its own a client sends none.
+
+    Hand the HTTP library or SDK an explicit key, also where there is none.
+    """
+    if stage.contract.base is None:
+        raise NotApplicable("the variables may be this provider's own")
+    others = tuple((name, FOREIGN_KEY) for name in FOREIGN_VARIABLES if name not in stage.declared.env)
+    run = await _call(stage, case.id, Setup(key=None, env=others))
+    run.notes["judged"] = True
+    for exchange in run.exchanges:
+        request = exchange.request
+        carrying = [name for name, value in request.headers if FOREIGN_KEY in value]
+        if carrying or FOREIGN_KEY in request.target or FOREIGN_KEY.encode() in request.body:
+            raise Broken(f"{request.method} {request.path} carries the key of another provider{f' in {carrying[0]}' if carrying else ''}")
+
+
 @clause("auth/two-keys", covers=(33,), source=INTERFACE, why="A client or a header cached per class mixes up two tenants.")
 async def two_keys(stage: Stage, case: Case) -> None:
     """Two backends made with two keys never mix them, also when they have one URL and work at the same time."""

@@ -140,7 +140,7 @@ async def caller_objects(stage: Stage, case: Case) -> None:
     cases=tuple(
         Case(f"{method}-{name}", (method, value))
         for method in ("stream", "complete")
-        for name, value in (("none", None), ("empty", []), ("text", "END"), ("list", ["END", "###"]))
+        for name, value in (("none", None), ("empty", []), ("text", "END"), ("list", ["END", "###"]), ("blanks", ["\n", " END "]))
     ),
     covers=(12,),
     source=OPENAI,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from email.utils import formatdate
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
@@ -79,19 +82,80 @@ async def status_visible(stage: Stage, case: Case) -> None:
 async def retry_after(stage: Stage, case: Case) -> None:
     """A backend that declares `errors` gives Retry-After on the exception as seconds, from seconds and from an HTTP date."""
     needs_result(stage, "errors")
-    run = await _failed(stage, case)
+    if case.id.endswith("date"):
+        run = await _dated(stage, case)
+    else:
+        run = await _failed(stage, case)
     assert run.error is not None
     header = next((value for name, value in run.scripts[-1].headers if name.lower() == "retry-after"), None)
     if header is None:
         raise NotApplicable("the provider sends no Retry-After")
     found = getattr(run.error, "retry_after", None)
     if case.id.endswith("date"):
-        # The date lies in the past of the clock that reads it: any count of seconds that is not negative will do.
-        good = isinstance(found, (int, float)) and found >= 0
+        good = isinstance(found, (int, float)) and 0 <= found <= DATE_SECONDS
     else:
         good = found == float(header)
     if not good:
         raise Broken(f"retry_after is {found!r}; the provider said {header!r}")
+
+
+DATE_SECONDS = 60
+
+
+async def _dated(stage: Stage, case: Case) -> Run:
+    """A refusal that names the moment a minute from now."""
+    moment = formatdate(time.time() + DATE_SECONDS, usegmt=True)
+    run = await _waits(stage, case.value[0], moment)
+    found = getattr(run.error, "retry_after", None)
+    if isinstance(found, (int, float)) and found < DATE_SECONDS - 15:
+        raise Broken(f"retry_after is {found!r}; the provider said {moment!r}, {DATE_SECONDS} s from then")
+    return run
+
+
+async def _waits(stage: Stage, method: str, said: str) -> Run:
+    """Drive a call that is refused with this Retry-After."""
+    answer = answer_of(Play("rate-limit"), stage.contract)
+
+    def refuse(request: Request) -> Script:
+        script = answer(request)
+        kept = tuple(pair for pair in script.headers if pair[0].lower() != "retry-after")
+        return replace(script, headers=(*kept, ("retry-after", said)))
+
+    run = await stage.drive(f"{method}()", streaming() if method == "stream" else completing(), refuse)
+    if not run.scripts:
+        raise Broken(f"{run.operation} sent no request{run._raised()}")
+    run.must_raise("the provider answered 429")
+    return run
+
+
+ODD_WAITS = {"fraction": "1.5", "words": "soon", "nothing": "", "negative": "-1", "long-ago": "Thu, 01 Jan 1970 00:00:00 GMT"}
+
+
+@clause("errors/retry-after-odd", cases=tuple(Case(f"{method}-{name}", (method, said)) for method in ("stream", "complete") for name, said in ODD_WAITS.items()),
+        covers=(144,), source="https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3", why="`int(\"1.5\")` hides the refusal behind a ValueError of the client's own.")  # fmt: skip
+async def retry_after_odd(stage: Stage, case: Case) -> None:
+    """A Retry-After that is no whole number and no date does not hide the refusal behind an error of the client's own."""
+    if stage.declared.can("retries") == "yes":
+        raise NotApplicable("the backend declares retries")
+    usual = (await _failed(stage, Case("", (case.value[0], "rate-limit")))).error
+    run = await _waits(stage, *case.value)
+    assert run.error is not None
+    if type(run.error) is not type(usual) and status_of(run.error) != 429:
+        said = f"{type(run.error).__name__}: {str(run.error)[:300]}"
+        raise Broken(f"Retry-After: {case.value[1]} made the refusal a {said}; with whole seconds it is a {type(usual).__name__}")
+
+
+@clause("errors/says-something", cases=(Case("stream-reset"), Case("complete-reset")), level="should", source=INTERFACE, why="An empty line in a log is nothing to begin with.")
+async def says_something(stage: Stage, case: Case) -> None:
+    """The exception for a connection that is lost has a text.
+
+    Name what happened yourself where the library's exception has no words: `str(httpx.ReadError(""))` is empty.
+    """
+    act = streaming() if case.id == "stream-reset" else completing()
+    run = await stage.drive("stream()" if case.id == "stream-reset" else "complete()", act, lambda _: Script(end="reset", head=b""))
+    error = run.must_raise("the connection was reset before the reply")
+    if not str(error).strip():
+        raise Broken(f"{type(error).__name__} has no text")
 
 
 @clause("errors/partial-kept", cases=(Case("truncated"), Case("error-object"), Case("connection-cut"), Case("ndjson-truncated")), covers=(60, 62), source=INTERFACE,
@@ -120,11 +184,15 @@ async def one_type(stage: Stage, case: Case) -> None:
         raise Broken(f"the exceptions have no type in common: {[type(error).__name__ for error in errors]}")
 
 
-@clause("errors/no-retry", cases=tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "complete") for name in ("server-error", "overloaded", "rate-limit", "bad-request")),
+RETRIED = ("server-error", "overloaded", "rate-limit", "html-502", "gateway-timeout", "request-timeout", "conflict")
+"""What clients send again of their own accord."""
+
+
+@clause("errors/no-retry", cases=tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "complete") for name in (*RETRIED, "bad-request", "context-length")),
         covers=(145,), source=INTERFACE, why="A request that is sent again is billed again, and a person waits for it.")  # fmt: skip
 async def no_retry(stage: Stage, case: Case) -> None:
-    """A failed request is not sent again unless the backend declares `retries`; a 400 never is."""
-    if stage.declared.can("retries") == "yes" and not case.id.endswith("bad-request"):
+    """A failed request is not sent again unless the backend declares `retries`; a 400 never is, nor a shorter one after it."""
+    if stage.declared.can("retries") == "yes" and case.value[1] in RETRIED:
         raise NotApplicable("the backend declares retries")
     run = await _failed(stage, case)
     if len(run.chats) > 1:
@@ -138,11 +206,11 @@ ASKED_ONCE = {
 """Replies with status 200 that fail before any text, or hold none."""
 
 
-@clause("errors/no-second-reply", cases=tuple(Case(f"{method}-{name}", (method, name)) for method, names in ASKED_ONCE.items() for name in (*names, "connection-lost")),
+@clause("errors/no-second-reply", cases=tuple(Case(f"{method}-{name}", (method, name)) for method, names in ASKED_ONCE.items() for name in (*names, "connection-lost", "reset-before-the-head")),
         covers=(145,), source=INTERFACE, why="A reply that was cut off, cannot be read or says nothing is billed; asked for again it is billed twice.")  # fmt: skip
 async def no_second_reply(stage: Stage, case: Case) -> None:
-    """A reply that breaks off before its text, cannot be read or is empty is not asked for again, nor in another way,
-    unless the backend declares `retries`.
+    """A reply that breaks off before its head or its text, cannot be read or is empty is not asked for again, nor in
+    another way, unless the backend declares `retries`.
 
     Raise what went wrong, give the empty reply as it is, and let the caller decide.
     """
@@ -150,8 +218,9 @@ async def no_second_reply(stage: Stage, case: Case) -> None:
         raise NotApplicable("the backend declares retries")
     method, name = case.value
     await (stage.plain_stream() if method == "stream" else stage.plain_complete())
-    if name == "connection-lost":
-        run = await stage.drive(f"{method}()", streaming() if method == "stream" else completing(), _lost(stage))
+    if name in ("connection-lost", "reset-before-the-head"):
+        answer = _lost(stage) if name == "connection-lost" else lambda _: Script(end="reset", head=b"")
+        run = await stage.drive(f"{method}()", streaming() if method == "stream" else completing(), answer)
     else:
         play = applicable(stage, Play(name))
         run = await (stage.stream(play) if method == "stream" else stage.complete(play))
@@ -260,3 +329,9 @@ async def connect(stage: Stage, case: Case) -> None:
 
 def _stop_listening(server: Any) -> None:
     asyncio.run_coroutine_threadsafe(server.stop(), server._loop).result(5)
+    until = time.monotonic() + 2
+    while time.monotonic() < until:  # the loop closes the socket on one of its next turns; until then the kernel accepts
+        try:
+            socket.create_connection((server.host, server.port), 1).close()
+        except ConnectionRefusedError:
+            return

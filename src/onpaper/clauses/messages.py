@@ -29,6 +29,9 @@ LESS_USUAL: dict[str, Messages] = {
     "two-of-the-system": [SYSTEM, {"role": "system", "content": "You speak English."}, USER],
     "empty": [SYSTEM, USER, TURN[0], {"role": "user", "content": ""}],
     "null-beside-tool-calls": [{**one, "content": None} if "tool_calls" in one else one for one in HISTORY],
+    "assistant-last": [*MESSAGES, {"role": "assistant", "content": "Hel"}],
+    "developer": [{**SYSTEM, "role": "developer"}, USER],
+    "image-detail": [{"role": "user", "content": [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}}]}],
     "name": [SYSTEM, {**USER, "name": "alice"}],
 }
 
@@ -57,6 +60,25 @@ async def messages(stage: Stage, case: Case) -> None:
     if name in LESS_USUAL and run.refused:
         raise NotApplicable(f"the backend refuses such messages before it sends anything: {run.given}")
     _must_arrive(run, given)
+    if stage.contract.protocol == "sse":
+        _must_belong_together(run, given)
+
+
+def _must_belong_together(run: Run, given: Messages) -> None:
+    """Demand that each call has its id and its name, and each result the id of its call."""
+    raw = run.chats[0].request.body
+    for number, (one, wanted) in enumerate(zip(run.body["messages"], given, strict=True)):
+        if one.get("tool_call_id") != wanted.get("tool_call_id"):
+            raise Broken(f"of message {number} tool_call_id {wanted.get('tool_call_id')!r} went out as {one.get('tool_call_id')!r}", raw, "request body")
+        sent, named = (_named(each.get("tool_calls")) for each in (one, wanted))
+        if sent != named:
+            raise Broken(f"of message {number} the calls {named!r} went out as {sent!r}", raw, "request body")
+
+
+def _named(calls: Any) -> list[tuple[Any, Any]]:
+    """Id and name of each tool call."""
+    found = calls if isinstance(calls, list) else []
+    return [(one.get("id"), (one.get("function") or {}).get("name")) for one in found if isinstance(one, dict)]
 
 
 def _must_arrive(run: Run, given: Messages) -> None:

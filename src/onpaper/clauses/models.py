@@ -117,6 +117,24 @@ async def cannot_be_asked(stage: Stage, case: Case) -> None:
         raise Broken(f"list_models() gave {run.value!r}; the configured model is {stage.declared.model_name!r}")
 
 
+@clause("models/asked-again", covers=(134,), source=INTERFACE, why="One bad moment of the provider, and the list is one model long until the application is restarted.")
+async def asked_again(stage: Stage, case: Case) -> None:
+    """A listing that failed is asked for again: the failure is not kept for the next call."""
+    _needs_list(stage)
+    stage.needs("list_models")
+    good, bad = _listing(stage, [_entry(stage, name) for name in ("first", "second")]), FAILURES["server-error"]
+    answers = [bad]
+
+    async def act(backend: Any, run: Run) -> None:
+        await listing(backend, run)
+        answers.append(good)
+        await listing(backend, run)
+
+    run = await stage.drive("list_models()", act, lambda _: answers[-1])
+    if _ids(run) != ["first", "second"]:
+        raise Broken(f"after a listing that failed list_models() gave {run.value!r}; the provider lists first and second by now")
+
+
 @clause("models/time-out", timed=True, covers=(135, 137), source=INTERFACE, level="should", why="A settings page that hangs because a provider does.")
 async def time_out(stage: Stage, case: Case) -> None:
     """A listing that gets no answer gives up within 15 s on its own."""

@@ -249,10 +249,13 @@ async def sentinel_with_blanks(stage: Stage, play: Play) -> None:
     await same_text(stage, play)
 
 
-@clause("sse/content-type", protocol="sse", cases=plays("sse-no-charset", "hello"), covers=(55,), source=WHATWG,
+@clause("sse/content-type", protocol="sse", cases=plays("sse-no-charset", "sse-wrong-charset", "hello"), covers=(55,), source=WHATWG,
         why="An exact comparison refuses the charset parameter, or its absence.")  # fmt: skip
 async def content_type(stage: Stage, play: Play) -> None:
-    """`text/event-stream` is accepted with and without parameters."""
+    """`text/event-stream` is accepted with and without parameters, and is UTF-8 whatever its charset says.
+
+    Decode as UTF-8; HTTP libraries take text without a charset, or with another, for Latin-1.
+    """
     await same_text(stage, play)
 
 

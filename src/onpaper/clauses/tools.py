@@ -64,6 +64,9 @@ def _must_call(run: Run) -> None:
     given = [(name, arguments) for _, name, arguments in calls_of(run)]
     if given != wanted_calls(run):
         raise Broken(f"{run.operation} gave the calls {given!r}; the server made {wanted_calls(run)!r}", run.wire)
+    ids = [(found, call.id) for (found, _, _), call in zip(calls_of(run), run.reading.tool_calls, strict=True) if call.id]
+    if run.streamed and any(found != said for found, said in ids):
+        raise Broken(f"the ids came out as {[found for found, _ in ids]!r}; the server said {[said for _, said in ids]!r}", run.wire)
 
 
 @clause("tools/arguments-decoded", cases=plays("tool-call", "two-tool-calls", "tool-calls-alike", "tool-call-after-text"), covers=(103, 106, 110), source=INTERFACE,
@@ -167,12 +170,15 @@ async def finish_stop(stage: Stage, play: Play) -> None:
     _must_call(await _complete(stage, play))
 
 
-@clause("tools/history", covers=(16,), cases=(Case("dict-arguments"), Case("text-arguments")), source="https://github.com/su-kaka/gcli2api/pull/406",
+@clause("tools/history", covers=(16,), cases=(Case("dict-arguments"), Case("text-arguments"), Case("broken-text")), source="https://github.com/su-kaka/gcli2api/pull/406",
         why="The dict that complete() gave is sent back as history; as an object it is a 400 at OpenAI.")  # fmt: skip
 async def history(stage: Stage, case: Case) -> None:
-    """In the history, a call's arguments go out as the protocol wants them (JSON text; an object in Ollama's own), also when they came in as a dict."""
+    """In the history, a call's arguments go out as the protocol wants them (JSON text; an object in Ollama's own), also when they came in as a dict; text that is no JSON goes out as it is, or is refused."""
     needs_value(stage, messages=HISTORY)
     needs_tools(stage)
+    if case.id == "broken-text":
+        await _broken_history(stage)
+        return
     run = await stage.complete(messages=HISTORY if case.id == "dict-arguments" else _as_text(HISTORY))
     if run.refused and not crashed(run):
         raise NotApplicable(f"the backend refuses a history with tool calls before it sends anything: {run.given}")
@@ -192,6 +198,23 @@ async def history(stage: Stage, case: Case) -> None:
             good = False
     if not good:
         raise Broken(f"the arguments went out as {arguments!r}", run.chats[0].request.body, "request body")
+
+
+BROKEN_TEXT = '{"city": "Par'
+
+
+async def _broken_history(stage: Stage) -> None:
+    if stage.contract.get("reply.arguments", "text") == "object":
+        raise NotApplicable("the provider takes objects, which such text is none of")
+    messages = _as_text(HISTORY)
+    messages[1]["tool_calls"][0]["function"]["arguments"] = BROKEN_TEXT
+    run = await stage.complete(messages=messages)
+    if run.refused:
+        return
+    sent = run.body["messages"][1].get("tool_calls") or [{}]
+    arguments = (sent[0].get("function") or {}).get("arguments")
+    if arguments != BROKEN_TEXT:
+        raise Broken(f"the arguments {BROKEN_TEXT!r} of the history went out as {arguments!r}", run.chats[0].request.body, "request body")
 
 
 def _as_text(messages: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:
@@ -227,9 +250,9 @@ async def streamed(stage: Stage, play: Play) -> None:
     _must_call(await _streamed(stage, play, control=False))
 
 
-@fragments("late-name", "tool-name-late", why="Id and name may come in different fragments.", source="https://github.com/QwenLM/Qwen-Agent/pull/943", covers=(86,))
+@fragments("late-name", "tool-name-late", "tool-name-repeated", why="Id and name may come in different fragments.", source="https://github.com/QwenLM/Qwen-Agent/pull/943", covers=(86,))
 async def late_name(stage: Stage, play: Play) -> None:
-    """Id and name may come late, and come once."""
+    """Id and name may come late, and more than once; they are not joined."""
     _must_call(await _streamed(stage, play))
 
 

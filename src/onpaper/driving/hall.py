@@ -96,8 +96,8 @@ class Hall:
     @contextlib.contextmanager
     def gateway(self, answer: Answer) -> Iterator[Server]:
         """A gateway on a port of its own for the length of one drive; its journal can be asked from any thread."""
-        server = Server(answer)  # it listens from here on: who connects now is served as soon as it has started
-        started = asyncio.run_coroutine_threadsafe(server.start(), self._gateways.loop)
+        server = Server(answer)
+        self._gateways.run(server.start(), 5)
         server.journal.settle = self._settle
         self._serving.append(server)
         try:
@@ -105,7 +105,6 @@ class Hall:
         finally:
             if server in self._serving:
                 self._end(server)
-            started.result(5)
 
     def _end(self, server: Server) -> None:
         self._serving.remove(server)
@@ -131,11 +130,10 @@ class Hall:
         future = asyncio.run_coroutine_threadsafe(_limited(work, timeout), self._driver.loop)
         end = time.monotonic() + timeout + 2
         while True:
-            try:
-                return future.result(LOOK)
-            except FutureTimeout as error:  # TimeoutError itself since Python 3.11
-                if future.done():
-                    raise TimeoutError(f"not done in {timeout:g} s") from error
+            with contextlib.suppress(FutureTimeout):  # TimeoutError itself since Python 3.11, which the work may raise as well
+                future.exception(LOOK)
+            if future.done():
+                return future.result()
             now, until = time.monotonic(), due()
             if now > end or (until is not None and now > until):
                 break
@@ -153,8 +151,14 @@ class Hall:
         self._gateways.stop()
 
 
-async def _limited(work: Coroutine[Any, Any, T], timeout: float) -> T:
-    return await asyncio.wait_for(work, timeout)
+async def _limited(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await work
+    except TimeoutError as error:
+        if limit.expired():
+            raise TimeoutError(f"not done in {seconds:g} s") from None
+        raise RuntimeError(f"something in it took too long: {error}") from error
 
 
 def _nothing() -> None:

@@ -77,6 +77,7 @@ class Judge:
         self._hall = Hall()
         self._stages: dict[str, Stage] = {}
         self._refused: dict[str, BadInput] = {}
+        self._keys: dict[str, tuple[int, set[str]]] = {}
         self._patience, self._attempts = patience, attempts
 
     def __enter__(self) -> Judge:
@@ -174,9 +175,12 @@ class Judge:
         stage = self._stages.get(item.declared.name)
         if stage is None or not message:
             return message
-        found = {one for run in stage.runs for each in (*run.made, *run.exchanges) for one in secrets_of(each.request)}
-        keys = [one for one in found if len(one) >= SHORTEST_KEY and KEY not in one and " " not in one]  # not the scheme
-        return Masker(keys).text(message)
+        seen, keys = self._keys.get(item.declared.name, (0, set()))
+        for run in stage.runs[seen:]:
+            found = (one for each in (*run.made, *run.exchanges) for one in secrets_of(each.request))
+            keys.update(one for one in found if len(one) >= SHORTEST_KEY and KEY not in one and " " not in one)  # not the scheme
+        self._keys[item.declared.name] = len(stage.runs), keys
+        return Masker(keys).text(message) if keys else message
 
     def _run_patiently(self, item: Item) -> None:
         """Judge a clause that measures time up to three times before it blames: the machine may have been busy."""

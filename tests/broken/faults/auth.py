@@ -373,3 +373,20 @@ class IgnoresAnOddKey(Correct):
             return super().key_of(value)
         except ValueError:
             return ""
+
+
+@breaks("auth/foreign-key", "carries the key of another provider in Authorization")
+class FallsBackToAnotherKey(Correct):
+    """Takes the key of another provider where it has none."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.key = self.key or os.environ.get("OPENAI_API_KEY")
+
+
+@breaks("auth/foreign-key", "carries the key of another provider in OpenAI-Organization")
+class NamesAnOrganisation(Correct):
+    """Says for which organisation of another provider it works."""
+
+    def headers(self, method: str) -> dict[str, str]:
+        return super().headers(method) | {"OpenAI-Organization": os.environ.get("OPENAI_ORG_ID", "")}

@@ -258,3 +258,21 @@ class DropsToolCallsFromTheHistory(Correct):
 
     def history(self, messages: Any) -> list[Any]:
         return [{key: value for key, value in one.items() if key != "tool_calls"} for one in messages]
+
+
+@breaks("body/stop", "stop=['\\n', ' END '] went out as ['END']")
+class StripsStops(Correct):
+    """Strips what the model has to stop at."""
+
+    def body(self, messages: Any, stream: bool, max_tokens: Any, sampling: Any, stop: Any, tools: Any) -> dict[str, Any]:
+        stripped = [one.strip() for one in stop if one.strip()] if isinstance(stop, list) else stop
+        return super().body(messages, stream, max_tokens, sampling, stripped, tools)
+
+
+@breaks("body/unicode", "the text of a message was changed on its way out")
+class ExpandsVariables(Correct):
+    """Puts the environment's variables into the prompt."""
+
+    def history(self, messages: Any) -> list[Any]:
+        sent = super().history(messages)
+        return [{**one, "content": one["content"].replace("$HOME", "/home/me")} if isinstance(one.get("content"), str) else one for one in sent]

@@ -143,3 +143,28 @@ class HandsErrorsOnAsText(Correct):
         except Failed as error:
             yield str(error)
             raise
+
+
+@breaks("errors/retry-after-odd", "made the refusal a ValueError: could not convert string to float: 'soon'")
+class ReadsEveryWaitAsANumber(Correct):
+    """Takes Retry-After for a number, whatever it is."""
+
+    def wait(self, headers: Any) -> float | None:
+        return float(headers["retry-after"]) if "retry-after" in headers else None
+
+
+@breaks("errors/says-something", "Failed has no text")
+class HasNoWordsForALostConnection(Correct):
+    """Repeats the library's words, which has none."""
+
+    def lost(self, error: httpx.HTTPError) -> Failed:
+        return Failed("")
+
+
+@breaks("errors/retry-after", "60 s from then")
+class TakesADateForNow(Correct):
+    """Does not wait when it is told a date."""
+
+    def wait(self, headers: Any) -> float | None:
+        value = headers.get("retry-after") or ""
+        return 0.0 if "GMT" in value else super().wait(headers)

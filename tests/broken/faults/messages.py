@@ -94,3 +94,30 @@ class EncodesArgumentsTwice(Correct):
 
     def history(self, messages: Any) -> list[Any]:
         return [self.message(message, object, json.dumps) for message in messages]
+
+
+@breaks("body/messages", "the calls [('call_1', 'get_weather')] went out as [('call_0', 'get_weather')]")
+class NamesCallsAnew(Correct):
+    """Gives each tool call of the history an id of its own."""
+
+    def message(self, message: Any, kind: type, rewrite: Any) -> Any:
+        message = super().message(message, kind, rewrite)
+        calls = [{**call, "id": f"call_{number}"} for number, call in enumerate(message.get("tool_calls") or ())]
+        return {**message, "tool_calls": calls} if calls else message
+
+
+@breaks("body/messages", "tool_call_id 'call_1' went out as None")
+class ForgetsWhatAResultIsOf(Correct):
+    """Sends the result of a tool call without the id of the call."""
+
+    def message(self, message: Any, kind: type, rewrite: Any) -> Any:
+        return {key: value for key, value in super().message(message, kind, rewrite).items() if key != "tool_call_id"}
+
+
+@breaks("body/messages", "3 messages were given, other ones went out: 4 messages")
+class AsksToGoOn(Correct):
+    """Adds a word of its own where the assistant spoke last."""
+
+    def history(self, messages: Any) -> list[Any]:
+        sent = super().history(messages)
+        return [*sent, {"role": "user", "content": "Continue."}] if sent[-1]["role"] == "assistant" else sent

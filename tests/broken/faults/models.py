@@ -144,3 +144,15 @@ class ListsWhatRuns(CorrectLines):
     """Lists the models that are in memory for those that there are."""
 
     models = "/api/ps"
+
+
+@breaks("models/asked-again", "after a listing that failed list_models() gave ['openai/gpt-4o-mini']")
+class KeepsAFailedListing(Correct):
+    """Asks for the models once."""
+
+    listed: list[str] | None = None
+
+    async def list_models(self) -> list[str]:
+        if self.listed is None:
+            self.listed = await super().list_models()
+        return self.listed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -353,3 +354,20 @@ class SearchesTheBytesForCounts(Correct):
         prompt = reply.prompt
         super().counts(reply, chunk, choice)
         reply.prompt = prompt if prompt is not None else reply.prompt
+
+
+class Latin(Events):
+    def text(self, data: bytes) -> str:
+        return data.decode("latin-1")
+
+
+@breaks("sse/content-type", "the server said 'Grüße, 你好!'")
+class ReadsLatinUnlessTold(Correct):
+    """Takes an event stream for Latin-1 unless its charset is UTF-8, as HTTP libraries take text."""
+
+    @asynccontextmanager
+    async def send(self, method: str, path: str, content: bytes | None) -> AsyncIterator[httpx.Response]:
+        async with super().send(method, path, content) as response:
+            told = "charset=utf-8" in response.headers.get("content-type", "").lower()
+            self.framing = Events if told else Latin
+            yield response

@@ -303,3 +303,46 @@ class DropsCallsThatAreAlike(Correct):
     """Takes the same call under another id for a repetition."""
 
     reply = Unlike
+
+
+class Anew(Reply):
+    def tool_calls(self) -> list[dict[str, Any]] | None:
+        return [{**call, "id": f"call_{number}"} for number, call in enumerate(super().tool_calls() or ())] or None
+
+
+@breaks("tools/streamed", "the ids came out as ['call_0'")
+@breaks("tools/ids", "the ids came out as ['call_0'")
+class NamesCallsByNumber(Correct):
+    """Gives tool calls ids of its own."""
+
+    reply = Anew
+
+
+class Joining(Reply):
+    def add_fragment(self, part: dict[str, Any]) -> None:
+        before = len(self.calls)
+        super().add_fragment(part)
+        if len(self.calls) == before and (name := (part.get("function") or {}).get("name")):
+            self.calls[-1]["name"] += name
+
+
+@breaks("tools/late-name", "get_weatherget_weather")
+class JoinsTheNames(Correct):
+    """Joins the name of a call as it joins its arguments."""
+
+    reply = Joining
+
+
+@breaks("tools/history", "of the history went out as '{}'")
+class EmptiesArgumentsThatDoNotParse(Correct):
+    """Sends an empty object for arguments of the history that are no JSON."""
+
+    def message(self, message: Any, kind: type, rewrite: Any) -> Any:
+        def sound(arguments: str) -> str:
+            try:
+                json.loads(arguments)
+            except ValueError:
+                return "{}"
+            return arguments
+
+        return super().message(super().message(message, kind, rewrite), str, sound)
