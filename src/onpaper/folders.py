@@ -46,4 +46,4 @@ def find(kind: str, name: str, suffix: str = ".toml", project: Path | None = Non
         path = folder / f"{name}{suffix}"
         if path.is_file():
             return path
-    raise BadInput(f"there is no {thing} {name!r}{nearest(name, names(kind, suffix, project))}")
+    raise BadInput(f"there is no {thing} {name!r}{nearest(name, names(kind, suffix, project), listed=f'onpaper list {kind}')}")

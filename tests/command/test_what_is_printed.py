@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from onpaper.clauses import register
 from onpaper.driving.verdict import Verdict
 from onpaper.errors import nearest
 from onpaper.report import table, terminal
-from onpaper.report.summary import red, unjudged
+from onpaper.report.summary import paste, red, unjudged
 
 ONPAPER = [sys.executable, "-m", "onpaper"]
 ROWS = [("endpoint.url", "https://api.example.com/openai/v1/" + "x" * 120, "example.toml"), ("auth", "true", "openai.toml")]
@@ -160,3 +161,15 @@ def test_a_contract_without_recordings_is_not_said_to_be_true(tmp_path: Path) ->
 def test_a_share_is_a_percentage(percent: str, tmp_path: Path) -> None:
     done = run("truth", "--at-least", percent, cwd=tmp_path, stdout=subprocess.PIPE)
     assert done.returncode == 2 and "a percentage from 0 to 100" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["--version", "list mocks"])
+def test_a_command_that_was_started_without_standard_output_ends_well(command: str) -> None:
+    done = subprocess.run(f'"{sys.executable}" -m onpaper {command} >&-', shell=True, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_block_of_known_failures_can_be_pasted_as_it_is() -> None:
+    found = [verdict("sse/bom", "broken", 'stream() gave "\\x00"\nwire: b"..."'), verdict("sse/bom", "broken", "the same")]
+    block = tomllib.loads(paste(found))["tool"]["onpaper"]["backends"]["mine"]["known-failures"]
+    assert block == [{"clause": "sse/bom", "reason": 'stream() gave "\\x00"'}]

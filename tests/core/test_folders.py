@@ -88,7 +88,7 @@ def test_a_name_may_have_digits_points_and_dashes(project, name):
 
 def test_a_missing_one_is_named_with_the_nearest_and_the_known():
     with pytest.raises(
-        BadInput, match=r"there is no contract 'grok'; did you mean 'groq'\? Known: .*litellm"
+        BadInput, match=r"there is no contract 'grok'; did you mean 'groq'\? Known: .* more \(`onpaper list contracts`\)"
     ):
         Contract.load("grok")
 

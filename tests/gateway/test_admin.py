@@ -211,3 +211,7 @@ def test_a_large_count_is_shown_to_the_last_digit():
     journal = Journal()
     journal.counts.body_bytes = 1_234_567
     assert 'onpaper_reply_body_bytes_total{session="default"} 1234567\n' in exposition({"default": journal}, 0)
+
+
+def test_its_root_lists_all_there_is(client):
+    assert client.get("/_onpaper/").json()["GET /_onpaper/health"] == "Whether the gateway is up."

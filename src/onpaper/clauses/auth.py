@@ -280,7 +280,7 @@ async def explicit_key(stage: Stage, case: Case) -> None:
 
 
 FOREIGN_KEY = "sk-onpaper-Foreign5Tr8mVq1"
-FOREIGN_VARIABLES = ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_ORGANIZATION", "ANTHROPIC_API_KEY")
+FOREIGN_VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 
 
 @clause("auth/foreign-key", cases=CALLS, source="https://github.com/openai/openai-python/blob/main/README.md", why="A library that falls back to OPENAI_API_KEY hands it to whoever base_url names.")

@@ -70,6 +70,7 @@ def main() -> None:
         tapping,
     )
 
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):  # what a subject says may hold anything, and a pipe may take ASCII only
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=PLAINLY)
@@ -102,6 +103,14 @@ def main() -> None:
         sys.exit(USAGE)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _open_what_is_closed() -> None:
+    """A daemon may start us without standard output or error: what is said there then goes nowhere."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open to the end
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open to the end
 
 
 def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -46,6 +46,8 @@ def verify(
     from onpaper.cassettes.verify import look_through
     from onpaper.report.summary import is_red
 
+    if "" in (folders or ()):
+        raise BadInput("a folder has an empty name: is a variable not set?")
     where = [Path(folder) for folder in folders or places.search_path("cassettes")[:1]]
     oldest = (
         None if max_age is None else datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(max_age)

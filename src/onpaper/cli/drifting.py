@@ -78,12 +78,11 @@ def _recorded(provider: str, cases: Sequence[str]) -> dict[str, Cassette]:
     from onpaper import folders
     from onpaper.cassettes import find, load
 
-    found = find(folders.search_path("cassettes"))
-    of_provider = {
-        name.partition("/")[2]: path for name, path in found.items() if name.startswith(f"{provider}/")
-    }
+    places = [find([folder]) for folder in folders.search_path("cassettes")]
+    own = ({name.partition("/")[2]: path for name, path in found.items() if name.startswith(f"{provider}/")} for found in places)
+    of_provider = next(filter(None, own), {})  # the project's own, else onpaper's: they are of different set-ups
     if not of_provider:
-        known = {name.partition("/")[0] for name in found}
+        known = {name.partition("/")[0] for found in places for name in found}
         raise BadInput(f"there are no recordings of {provider!r}{nearest(provider, known)}")
     for case in cases:
         if case not in of_provider:

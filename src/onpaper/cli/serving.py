@@ -49,6 +49,8 @@ def serve(
         raise BadInput("--certificate and --certificate-key belong together; give both")
     if key != key.strip() or not (key.isascii() and key.isprintable()):
         raise BadInput("--key: no header can carry this key: it must be printable ASCII without blanks around it")
+    if admin_port and (no_admin or workers == 1):
+        raise BadInput("--admin-port is for several workers with an admin endpoint; a single one has it on its own port")
     play: dict[str, Any] = {"provider": provider, "mock": mock, "strict": not lenient}
     given = {"key": key or None, "requests_per_minute": rpm, "tokens_per_minute": tpm}
     play |= {name: value for name, value in given.items() if value is not None}

@@ -116,7 +116,7 @@ class Admin:
                 allowed.append(entry.method)
         if allowed:
             return refusal(405, f"{path} is for {' and '.join(allowed)}, found {request.method}")
-        return refusal(404, f"there is no {path}{nearest(path, {entry.path for entry in OPERATIONS})}")
+        return refusal(404, f"there is no {path}{nearest(path, {one.path for one in OPERATIONS if one.method == 'GET'})}")
 
     def _foreign(self, request: Request) -> str:
         """Why a request is none of ours, or an empty string."""
@@ -134,6 +134,11 @@ class Admin:
         return ""
 
     # ---- what it does ----
+
+    @operation("GET", "/_onpaper/")
+    def index(self, where: Mapping[str, str], request: Request) -> Script:
+        """What can be asked here."""
+        return _json({f"{one.method} {one.path}": one.summary for one in OPERATIONS})
 
     @operation("GET", "/_onpaper/health")
     def health(self, where: Mapping[str, str], request: Request) -> Script:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -59,7 +60,9 @@ def paste(verdicts: Sequence[Verdict]) -> str:
     blocks = []
     for backend in dict.fromkeys(one.backend for one in verdicts if one.verdict == "broken"):
         for clause in dict.fromkeys(one.clause for one in verdicts if one.verdict == "broken" and one.backend == backend):
+            found = next(one for one in verdicts if one.verdict == "broken" and (one.backend, one.clause) == (backend, clause))
+            reason = json.dumps(" ".join(found.message.partition("\n")[0].split())[:100], ensure_ascii=False).replace("\x7f", "\\u007f")
             blocks.append(
-                f'[[tool.onpaper.backends.{backend}.known-failures]]\nclause = "{clause}"\nreason = "…"\n'
+                f'[[tool.onpaper.backends.{backend}.known-failures]]\nclause = "{clause}"\nreason = {reason}\n'
             )
     return "\n".join(blocks)

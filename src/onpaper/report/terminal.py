@@ -137,7 +137,7 @@ def report(console: Console, verdicts: Sequence[Verdict], strict: bool, seconds:
     if any(one.verdict == "broken" for one in verdicts):
         console.print(failures(verdicts, strict, boxed=console.is_terminal))
         if not quiet:
-            console.print("\nTo accept these for now, in pyproject.toml (write down why):\n", style="dim")
+            console.print("\nTo accept these for now, in pyproject.toml (the reason is what was found: write down why it may stay):\n", style="dim")
             console.print(Text(paste(verdicts), "dim"))
     for name, reason in unjudged(verdicts).items():
         said = f"nothing of {name} was judged, which proves nothing: no clause applied, most often because {reason} (all reasons: --json)"

@@ -128,4 +128,4 @@ class KnownFailuresItem(pytest.Item):
         whole = len(verdicts) >= len(plan(self.declared))
         stale = stale_failures(self.declared, verdicts, complete=whole)
         if stale:
-            pytest.fail("\n".join(one.message for one in stale), pytrace=False)
+            pytest.fail("\n".join(f"{one.clause} [{one.case}]: {one.message}" for one in stale), pytrace=False)

@@ -382,11 +382,3 @@ class FallsBackToAnotherKey(Correct):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.key = self.key or os.environ.get("OPENAI_API_KEY")
-
-
-@breaks("auth/foreign-key", "carries the key of another provider in OpenAI-Organization")
-class NamesAnOrganisation(Correct):
-    """Says for which organisation of another provider it works."""
-
-    def headers(self, method: str) -> dict[str, str]:
-        return super().headers(method) | {"OpenAI-Organization": os.environ.get("OPENAI_ORG_ID", "")}
