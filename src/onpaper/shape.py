@@ -192,7 +192,9 @@ def _stop(say: Say, stop: Any) -> Say:
     found = [at for at in (text.find(one) for one in sequences if one) if at >= 0]
     if not found:
         return say
-    return replace(say, text=_cut(say.text, min(found)), tool_calls=(), finish="stop")
+    kept = _cut(say.text, min(found))
+    usage = None if say.usage is None else {**say.usage, "completion": max(1, len(kept) + len(say.reasoning))}
+    return replace(say, text=kept, tool_calls=(), finish="stop", usage=usage)
 
 
 def _cut(pieces: tuple[str, ...], length: int) -> tuple[str, ...]:

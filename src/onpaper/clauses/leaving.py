@@ -160,3 +160,25 @@ async def abandoned(stage: Stage, case: Case) -> None:
     run.must_not_raise()
     if not run.pieces or "word39" not in run.pieces[-1]:
         raise Broken(f"after 30 abandoned streams stream() gave {run.pieces!r}")
+
+
+@clause("connection/closes-its-own", source=POOL, why="A pool that all clients of a process share is closed by the first that is done.")
+async def closes_its_own(stage: Stage, case: Case) -> None:
+    """Closing one backend disturbs no other: a stream that runs goes on to its end.
+
+    Close what this client has opened, and nothing that is kept on the class or in the module.
+    """
+    await stage.plain_stream()
+
+    async def act(backend: Any, run: Run) -> None:
+        other = await stage.made(run.notes["server"])
+        async for piece in await opened(backend):
+            run.pieces.append(piece)
+            if len(run.pieces) == 1:
+                await read(other)
+                await stage.closed(other, Run(stage.contract))
+
+    run = await stage.drive("stream()", act, Play("long-answer"))
+    if run.phase == "construct":
+        raise NotApplicable(f"the backend could not be made twice: {run.error}")
+    run.must_say()

@@ -164,7 +164,7 @@ async def switch(stage: Stage, case: Case) -> None:
         raise NotApplicable(f"the backend refuses to switch: {type(run.notes['refused']).__name__}")
     run.must_not_raise()
     names = [one.request.json().get("model") for one in run.chats]
-    if names != [stage.declared.model_name, "other/model"]:
+    if names[:1] != [stage.declared.model_name] or set(names[1:]) != {"other/model"}:
         raise Broken(f"the requests named {names!r}; set_model('other/model') was called between them")
     text = "".join(run.pieces)
     if not text.startswith("word0 ") or "word39" not in text:
@@ -187,7 +187,7 @@ async def _switched(stage: Stage) -> Run:
                     run.notes["refused"] = error
         if "refused" not in run.notes and stage.takes("complete", "self"):
             await backend.complete(list(MESSAGES))
-        elif "refused" not in run.notes:
+        if "refused" not in run.notes:
             async for _ in await opened(backend):
                 pass
 

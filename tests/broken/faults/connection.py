@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
@@ -407,3 +407,14 @@ class IgnoresItsURL(Correct):
 
     def root_of(self, base_url: str) -> str:
         return "http://127.0.0.1:9"
+
+
+@breaks("connection/closes-its-own", "stream() raised Failed: the connection failed")
+class ClosesEverybodysPool(Correct):
+    """Keeps its pool on the class, and closes it when any of its clients is closed."""
+
+    shared: ClassVar[dict[Any, Any]] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pools = self.shared

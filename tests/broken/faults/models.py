@@ -71,7 +71,7 @@ class KeepsOneConnection(Correct):
         )
 
 
-@breaks("models/switch", "the requests named ['openai/gpt-4o-mini', 'openai/gpt-4o-mini']")
+@breaks("models/switch", "the requests named ['openai/gpt-4o-mini', 'openai/gpt-4o-mini', 'openai/gpt-4o-mini']")
 class SwitchesNothing(Correct):
     """Takes the name of another model, and forgets it."""
 
