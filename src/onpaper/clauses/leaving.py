@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -102,35 +104,57 @@ def works_in_a_thread() -> bool:
     return any(frame.f_code.co_name != "_worker" for one in pools if (frame := frames.get(one.ident or 0)) is not None)
 
 
+async def _listed(backend: Any) -> Any:
+    """The models, also of a list_models() that is no coroutine."""
+    value = backend.list_models()
+    return await value if inspect.isawaitable(value) else value
+
+
 CANCELLING = "https://docs.python.org/3/library/asyncio-task.html#task-cancellation"
 
 
-@clause("connection/cancelled", timed=True, cases=(Case("stream"), Case("complete")), covers=(165,), source=CANCELLING, why="A time-out or a task group that cancels a call waits for CancelledError; half a reply that looks whole is taken for the answer.")
+@clause("connection/cancelled", timed=True, cases=(Case("stream"), Case("complete"), Case("list-models"), Case("prefill")), covers=(165,), source=CANCELLING, why="A time-out or a task group that cancels a call waits for CancelledError; half a reply that looks whole is taken for the answer.")
 async def cancelled(stage: Stage, case: Case) -> None:
     """A call that is cancelled ends as cancelled: neither as a reply nor as another error.
 
     Let `asyncio.CancelledError` pass; `except Exception` does, a bare `except` has to raise it again.
     """
-    await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
+    method = case.id.replace("-", "_")
+    stage.needs(method)
+    if case.id in ("stream", "complete"):
+        await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
     answer = answer_of(Play("long-answer"), stage.contract)
+    calls: dict[str, Callable[[Any], Any]] = {
+        "stream": read,
+        "complete": lambda backend: backend.complete(list(MESSAGES)),
+        "list-models": _listed,
+        "prefill": lambda backend: backend.prefill(list(MESSAGES)),
+    }
 
     def waiting(request: Request) -> Script:
         script = answer(request)
         return replace(script, writes=script.writes[:3], end="hang") if case.id == "stream" else replace(script, head_after=30.0)
 
     async def act(backend: Any, run: Run) -> None:
-        task = asyncio.create_task(read(backend) if case.id == "stream" else backend.complete(list(MESSAGES)))
+        task = asyncio.ensure_future(calls[case.id](backend))
         arrived = (lambda one: any(e.reply is not None and e.reply.chunks for e in one)) if case.id == "stream" else (lambda one: len(one) >= 1)
-        await run.notes["server"].journal.async_wait_for(arrived, 3)
+        try:
+            await run.notes["server"].journal.async_wait_for(arrived, 0.5 if case.id == "prefill" else 3)
+        except TimeoutError:
+            if case.id != "prefill":
+                raise
+            raise NotApplicable("prefill made no request") from None
+        if task.done():
+            raise NotApplicable(f"{method}() comes back before its request is answered: there is nothing to cancel")
         task.cancel()
         await asyncio.wait([task])
         run.value = "cancelled" if task.cancelled() else task.exception() or task.result()
 
-    run = await stage.drive(f"{case.id}()", act, waiting)
+    run = await stage.drive(f"{method}()", act, waiting)
     run.must_not_raise()
     if run.value != "cancelled":
         raised = isinstance(run.value, BaseException)
-        raise Broken(f"a cancelled {case.id}() {'raised ' + type(run.value).__name__ if raised else f'gave {str(run.value)[:200]!r}'}")
+        raise Broken(f"a cancelled {method}() {'raised ' + type(run.value).__name__ if raised else f'gave {str(run.value)[:200]!r}'}")
 
 
 @clause("connection/abandoned", timed=True, cases=(Case("closed"), Case("dropped")), covers=(154,), source=POOL,

@@ -168,9 +168,9 @@ async def error_in_choice(stage: Stage, play: Play) -> None:
     run.must_keep_words("upstream exploded: quota drained")
 
 
-@clause("reply/not-json", cases=plays("html-200", "empty-200", "reply-not-json", "reply-cut"), source=INTERFACE, covers=(99,), why="A login page, a proxy's words or half a reply.")
+@clause("reply/not-json", cases=plays("html-200", "empty-200", "no-content", "reply-not-json", "reply-cut"), source=INTERFACE, covers=(99,), why="A login page, a proxy's words or half a reply.")
 async def not_json(stage: Stage, play: Play) -> None:
-    """A 200 whose body is not JSON is an error."""
+    """A success whose body is not JSON, or that has none, is an error."""
     await _fails(stage, applicable(stage, play), "the reply was not JSON")
 
 

@@ -144,9 +144,9 @@ async def json_reply(stage: Stage, play: Play) -> None:
         run.must_not_raise()
 
 
-@clause("stream/not-a-stream", cases=plays("html-200", "empty-200", "error-200"), covers=(78, 75), source=INTERFACE, why="A login page with status 200 has no `data:` lines, so the reply is empty and nobody knows why.")
+@clause("stream/not-a-stream", cases=plays("html-200", "empty-200", "no-content", "error-200"), covers=(78, 75), source=INTERFACE, why="A login page with status 200 has no `data:` lines, so the reply is empty and nobody knows why.")
 async def not_a_stream(stage: Stage, play: Play) -> None:
-    """A 200 that is no stream (a page, nothing at all, an error object) is an error."""
+    """A success that is no stream (a page, nothing at all, an error object) is an error."""
     await stage.plain_stream()
     run = await stage.stream(play)
     run.must_raise("the reply was no stream")

@@ -107,7 +107,7 @@ async def ids(stage: Stage, play: Play) -> None:
         raise Broken(f"the ids came out as {given!r}; the server said {wanted!r}", run.wire)
 
 
-@clause("tools/broken-arguments", protocol="sse", cases=plays("tool-call-broken-arguments", "tool-call-cut-by-length"), covers=(104, 109),
+@clause("tools/broken-arguments", protocol="sse", cases=plays("tool-call-broken-arguments", "tool-call-two-objects", "tool-call-python-arguments", "tool-call-cut-by-length"), covers=(104, 109),
         source="https://github.com/NousResearch/hermes-agent/issues/62940", why="A tool that ran with empty arguments because the real ones did not parse.")  # fmt: skip
 async def broken_arguments(stage: Stage, play: Play) -> None:
     """Arguments that are not JSON are an error, or come out as the raw text, flagged; they are never `{}`, nor what the
@@ -318,7 +318,7 @@ async def unnamed(stage: Stage, play: Play) -> None:
         raise Broken(f"a call without a name vanished: {run.given}", run.wire)
 
 
-@fragments("streamed-broken-arguments", "tool-call-broken-arguments", "tool-call-cut-by-length", why="As in complete().", source="https://github.com/14790897/MiqroForge-Desktop/pull/1100", covers=(104, 109))
+@fragments("streamed-broken-arguments", "tool-call-broken-arguments", "tool-call-two-objects", "tool-call-python-arguments", "tool-call-cut-by-length", why="As in complete().", source="https://github.com/14790897/MiqroForge-Desktop/pull/1100", covers=(104, 109))
 async def streamed_broken(stage: Stage, play: Play) -> None:
     """Streamed arguments that are not JSON are an error, or the raw text, flagged; never `{}`, nor repaired."""
     run = await _streamed(stage, play)

@@ -156,3 +156,14 @@ class KeepsAFailedListing(Correct):
         if self.listed is None:
             self.listed = await super().list_models()
         return self.listed
+
+
+@breaks("connection/cancelled", "a cancelled list_models() gave \"['openai/gpt-4o-mini']\"")
+class SwallowsTheEndOfAListing(Correct):
+    """Takes a cancelled listing for one that failed."""
+
+    async def list_models(self) -> list[str]:
+        try:
+            return await super().list_models()
+        except BaseException:
+            return [self.model]

@@ -346,3 +346,18 @@ class EmptiesArgumentsThatDoNotParse(Correct):
             return arguments
 
         return super().message(super().message(message, kind, rewrite), str, sound)
+
+
+class First(Reply):
+    def arguments(self, call: dict[str, Any]) -> Any:
+        with suppress(ValueError, TypeError):
+            call = call | {"arguments": json.dumps(json.JSONDecoder().raw_decode(call["arguments"])[0])}
+        return super().arguments(call)
+
+
+@breaks("tools/broken-arguments", "became {'city': 'Paris'}")
+@breaks("tools/streamed-broken-arguments", "became {'city': 'Paris'}")
+class ReadsTheFirstObject(Correct):
+    """Takes the first of two objects for the arguments."""
+
+    reply = First
