@@ -283,7 +283,7 @@ FOREIGN_KEY = "sk-onpaper-Foreign5Tr8mVq1"
 FOREIGN_VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 
 
-@clause("auth/foreign-key", cases=CALLS, source="https://github.com/openai/openai-python/blob/main/README.md", why="A library that falls back to OPENAI_API_KEY hands it to whoever base_url names.")
+@clause("auth/foreign-key", cases=CALLS, level="should", source="https://github.com/openai/openai-python/blob/main/README.md", why="A library that falls back to OPENAI_API_KEY hands it to whoever base_url names.")
 async def foreign_key(stage: Stage, case: Case) -> None:
     """A key that is set for another provider goes nowhere: without a key of its own a client sends none.
 
