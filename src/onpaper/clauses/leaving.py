@@ -136,7 +136,7 @@ async def cancelled(stage: Stage, case: Case) -> None:
         return replace(script, writes=script.writes[:3], end="hang") if case.id == "stream" else replace(script, head_after=30.0)
 
     async def act(backend: Any, run: Run) -> None:
-        if case.id != "stream" and not inspect.iscoroutinefunction(getattr(backend, method)):
+        if case.id in ("list-models", "prefill") and not inspect.iscoroutinefunction(getattr(backend, method)):
             raise NotApplicable(f"{method}() is no coroutine function: there may be nothing to cancel")
         task = asyncio.ensure_future(calls[case.id](backend))
         arrived = (lambda one: any(e.reply is not None and e.reply.chunks for e in one)) if case.id == "stream" else (lambda one: len(one) >= 1)
