@@ -75,8 +75,9 @@ class Provider:
         self._spoken: dict[Any, Script] = {}
 
     def afresh(self) -> Provider:
-        """This provider as it was before its first request, except that it remembers its answers."""
+        """This provider as it was before its first request, except that it remembers what it has put into words."""
         other = copy(self)
+        other._answers = {}
         other._given = [0] * len(self.mock.replies)
         other._number = 0
         other._lock = threading.Lock()

@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,15 +64,9 @@ def key_from(variable: str, contract: Contract | None = None) -> str:
 def check_writable(folder: Path) -> None:
     """Raise BadInput when files cannot be written into a folder, or into the nearest one above that exists."""
     above = next(one for one in (folder, *folder.resolve().parents) if one.exists())
-    try:
-        tempfile.TemporaryFile(dir=above).close()
-    except NotADirectoryError:
-        problem = "is not a folder"
-    except OSError:
-        problem = "cannot be written to"
-    else:
-        return
-    raise BadInput(f"{above}: {problem}, so nothing could be kept there; choose another folder")
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        problem = "is not a folder" if not above.is_dir() else "cannot be written to"
+        raise BadInput(f"{above}: {problem}, so nothing could be kept there; choose another folder")
 
 
 def chosen_model(given: str, endpoint: Endpoint) -> str:
