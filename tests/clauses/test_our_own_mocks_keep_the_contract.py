@@ -30,7 +30,8 @@ def is_sound(mock: Mock) -> bool:
     ) and not mock.name.startswith("tool-call-arguments") and mock.name not in BROKEN_ON_PURPOSE
 
 
-BROKEN_ON_PURPOSE = {"tool-call-broken-arguments", "tool-call-two-objects", "tool-call-python-arguments", "unknown-finish"}
+BROKEN_ON_PURPOSE = {"tool-call-broken-arguments", "tool-call-two-objects", "tool-call-python-arguments"}
+ODD_ON_PURPOSE = {("unknown-finish", "server/finish-known")}
 
 
 def exchanges(contract: Contract) -> Iterator[tuple[str, Exchange]]:
@@ -55,6 +56,7 @@ def test_every_fault_free_mock_keeps_every_reply_clause(name: str) -> None:
         for case, exchange in exchanges(contract)
         for verdict in judge_exchange(exchange, View(contract), name, case)
         if verdict.verdict == "broken" and register()[verdict.clause].kind == "reply"
+        and (case.partition(" ")[0], verdict.clause) not in ODD_ON_PURPOSE
     ]
     assert broken == []
 

@@ -25,8 +25,8 @@ from onpaper.probe import Evidence, draft, follow_ups, questions
 from onpaper.probe.ids import pattern
 from onpaper.probe.parameters import probed
 from onpaper.probe.questions import PARAMETERS
-from onpaper.probe.toml import document, inline, key
 from onpaper.script import Script, Write
+from onpaper.tomltext import document, inline, key
 from onpaper.truth import Recording, compare
 
 KEY = "sk-test-0123456789abcdef"

@@ -16,7 +16,6 @@ from onpaper.cassettes.judging import (
     known_failures,
     readable,
     replies_of,
-    reply_clauses,
 )
 from onpaper.cassettes.recorder import is_loopback, recorder_name
 from onpaper.cassettes.redaction import Redactor
@@ -81,7 +80,7 @@ class Tap:
         known = [one for one in known_failures(self.contract) if one.case is None]
         today = datetime.date.today()
         exchange = self._at_its_place(readable(exchange))
-        found = [one for one in judge_exchange(exchange, View(self.contract), self.contract.name, kind) if one.clause not in reply_clauses()]
+        found = [*judge_exchange(exchange, View(self.contract), self.contract.name, kind, ("request",))]
         found += replies_of(exchange, self.contract, kind) if exchange.reply else []
         return [self._hidden(apply_known(known, one, today)) for one in found]
 

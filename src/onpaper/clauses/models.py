@@ -164,7 +164,8 @@ async def switch(stage: Stage, case: Case) -> None:
         raise NotApplicable(f"the backend refuses to switch: {type(run.notes['refused']).__name__}")
     run.must_not_raise()
     names = [one.request.json().get("model") for one in run.chats]
-    if names[:1] != [stage.declared.model_name] or set(names[1:]) != {"other/model"}:
+    after = 1 + stage.takes("complete", "self")
+    if names != [stage.declared.model_name, *["other/model"] * after]:
         raise Broken(f"the requests named {names!r}; set_model('other/model') was called between them")
     text = "".join(run.pieces)
     if not text.startswith("word0 ") or "word39" not in text:

@@ -127,10 +127,10 @@ def _rounds(stage: Any, rules: list[Any], seed: int, until: float, database: Any
                 raise Enough
             return run(work)
 
-        reasons = [reason for rule in rules if (reason := rule.applies(subject))]
-        if len(reasons) == len(rules):
-            raise BadInput(f"there is nothing to look for: {'; '.join(dict.fromkeys(reasons))}")
         left = [rule for rule in rules if not rule.applies(subject)]
+        if not left:
+            reasons = dict.fromkeys(rule.applies(subject) for rule in rules)
+            raise BadInput(f"there is nothing to look for: {'; '.join(reasons)}")
         while left and not ended():
             for rule in tuple(left):
                 if ended():

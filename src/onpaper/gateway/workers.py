@@ -7,6 +7,7 @@ counted by each worker for itself; quotas, which that would multiply, need a sin
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import socket
 import threading
@@ -76,11 +77,9 @@ class Workers:
         """Stop the processes and keep what their journals held. Stopping twice is harmless."""
         with self._lock:
             for pipe in tuple(self._pipes):
-                try:
+                with contextlib.suppress(OSError, BadInput):  # it may be gone already
                     pipe.send(("stop",))
                     self._last.append(self._receive(pipe, ANSWER_SECONDS))
-                except (OSError, BadInput):
-                    pass  # it is gone already
                 pipe.close()
             self._pipes.clear()
             for process in self._processes:

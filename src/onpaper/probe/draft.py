@@ -14,7 +14,7 @@ from onpaper.probe.parameters import parameter_facts
 from onpaper.probe.refusals import refusal_facts
 from onpaper.probe.replies import reply_facts
 from onpaper.probe.streams import stream_facts
-from onpaper.probe.toml import document, inline, text
+from onpaper.tomltext import document, inline, text
 
 BASE = "openai"
 """What a draft extends: the dialect that every other is a deviation from."""

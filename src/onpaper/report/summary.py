@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from onpaper import tomltext
 from onpaper.driving.verdict import Verdict
 
 
@@ -61,7 +61,7 @@ def paste(verdicts: Sequence[Verdict]) -> str:
     for backend in dict.fromkeys(one.backend for one in verdicts if one.verdict == "broken"):
         for clause in dict.fromkeys(one.clause for one in verdicts if one.verdict == "broken" and one.backend == backend):
             found = next(one for one in verdicts if one.verdict == "broken" and (one.backend, one.clause) == (backend, clause))
-            reason = json.dumps(" ".join(found.message.partition("\n")[0].split())[:100], ensure_ascii=False).replace("\x7f", "\\u007f")
+            reason = tomltext.text(" ".join(found.message.partition("\n")[0].split())[:100])
             blocks.append(
                 f'[[tool.onpaper.backends.{backend}.known-failures]]\nclause = "{clause}"\nreason = {reason}\n'
             )

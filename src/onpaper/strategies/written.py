@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from onpaper import tomltext
 from onpaper.contract import Contract
 from onpaper.script import Script
 from onpaper.strategies.calls import Call, Given, Sequence
@@ -35,7 +36,7 @@ def as_mock(found: Counterexample) -> str:
         faults = [{"fault": "split", "at": list(case.offsets)}]
     lines = [f"about = {json.dumps('Found by ' + found.property.id)}", "", "[[reply]]", *_body(script)]
     if faults:
-        lines.append("faults = [" + ", ".join(_inline(one) for one in faults) + "]")
+        lines.append("faults = [" + ", ".join(tomltext.inline(one) for one in faults) + "]")
     return "\n".join(lines) + "\n"
 
 
@@ -46,31 +47,18 @@ def _body(script: Script) -> list[str]:
         return [f"status = {script.status}", f"content_type = {json.dumps(kind)}", f"body = {_text(raw)}"]
     events, pending = sse.decode([raw])
     if not pending and b"".join(sse.encode(event) for event in events) == raw:
-        return ["events = [", *(f"  {_quoted(event.data)}," for event in events), "]"]
+        return ["events = [", *(f"  {tomltext.text(event.data)}," for event in events), "]"]
     return ["events = []", f"inject = [{{ at = 0, hex = {json.dumps(raw.hex())} }}]  # {_comment(raw)}"]
 
 
 def _text(raw: bytes) -> str:
-    return _quoted(raw.decode("utf-8", "replace"))
-
-
-def _quoted(text: str) -> str:
-    """Text as a string of TOML, which takes all that JSON takes but DEL."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return tomltext.text(raw.decode("utf-8", "replace"))
 
 
 def _comment(raw: bytes) -> str:
     """The bytes as a person reads them, on one line."""
     shown = repr(raw)[2:-1]
     return shown if len(shown) <= 600 else f"{shown[:300]} … {shown[-300:]}"
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_inline(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_inline(item) for item in value) + "]"
-    return json.dumps(value)
 
 
 def as_test(

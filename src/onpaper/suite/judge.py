@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onpaper.clauses import Clause, View, case_id, nearest_clause, register
+from onpaper.clauses import Clause, Kind, View, case_id, nearest_clause, register
 from onpaper.clauses.operations import EVERYTHING, operate
 from onpaper.driving.declaration import Declared
 from onpaper.driving.guard import guarded
@@ -271,10 +271,12 @@ def _judge_exchanges(clause: Clause, pairs: Iterable[tuple[Exchange, View]]) -> 
         raise NotApplicable(reasons[0] if reasons else "there was no request to judge")
 
 
-def judge_exchange(exchange: Exchange, view: View, subject: str, case: str) -> Iterator[Verdict]:
-    """The verdicts of every clause that judges one exchange: requests and replies. Nothing is driven."""
+def judge_exchange(
+    exchange: Exchange, view: View, subject: str, case: str, kinds: Collection[Kind] = ("request", "reply")
+) -> Iterator[Verdict]:
+    """The verdicts of every clause that judges one exchange: requests and replies, or one of the two. Nothing is driven."""
     for clause in register().values():
-        if clause.kind in ("backend", "property") or (clause.kind == "request" and exchange.provoked):
+        if clause.kind not in kinds or (clause.kind == "request" and exchange.provoked):
             continue
         outcome, message = "kept", ""
         try:

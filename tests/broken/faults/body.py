@@ -275,4 +275,4 @@ class ExpandsVariables(Correct):
 
     def history(self, messages: Any) -> list[Any]:
         sent = super().history(messages)
-        return [{**one, "content": one["content"].replace("$HOME", "/home/me")} if isinstance(one.get("content"), str) else one for one in sent]
+        return [{**one, "content": one["content"].replace("$HOME", "nowhere")} if isinstance(one.get("content"), str) else one for one in sent]
