@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, ClassVar
 
 from .credential import Key
@@ -166,23 +166,22 @@ class Backend(ABC):
                 reader = self._reader()
                 preamble = bytearray()  # what came before the first event; all of it, when this is no stream
                 streaming = False
-                while not reply.done:
-                    data = await _read(body, reply)
+
+                def events_of(data: bytes) -> list[Event]:
                     events = reader.feed(data) if data else reader.finish()
-                    for event in events:
+                    if not (events or streaming):
+                        preamble.extend(data[: MAX_SHOWN - len(preamble)])
+                    return events
+
+                while not (reply.done or body.ended):
+                    for event in await _read(body, events_of, reply):
+                        streaming = True
                         with about(event.data):
                             piece = self._read_event(reply, event)
                         if piece:
                             yield piece
                         if reply.done:
                             break
-                    if events:
-                        streaming = True
-                        body.progress()  # only now: the caller's own time between two pieces does not count
-                    elif not streaming:
-                        preamble += data[: MAX_SHOWN - len(preamble)]
-                    if not data:
-                        break
                 if reply.done:
                     await body.drain()
                 elif not streaming:
@@ -273,15 +272,15 @@ def _given(
     return {name: value for name, value in values.items() if value is not None}
 
 
-async def _read(body: Body, reply: Reply) -> bytes:
-    """The next bytes; none at the end.
+async def _read(body: Body, events_of: Callable[[bytes], list[Event]], reply: Reply) -> list[Event]:
+    """The next events.
 
     Once the provider gave its finish reason, a connection that breaks is an end, too: at most the usage is
     lost.
     """
     try:
-        return await body.read()
+        return await body.read(events_of)
     except (IncompleteReply, BackendTimeout):
         if reply.finish_reason is None:
             raise
-        return b""
+        return events_of(b"")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import cache
+from typing import TypeVar
 
 import httpx
 
@@ -16,6 +17,8 @@ from .credential import Key
 from .envelope import retry_after, words_of
 from .errors import MAX_SHOWN, BackendError, BackendTimeout, ConnectionFailed, IncompleteReply, UnusableReply
 from .text import INVALID, parse
+
+T = TypeVar("T")
 
 MAX_KEY = 4 * 1024
 """What is read of an error's body beyond what is shown, in bytes, so that a key at its end is masked."""
@@ -66,13 +69,13 @@ def checked_url(base_url: str) -> str:
     the key. Raises ValueError for what is not `http(s)://host…`, and for a query or a fragment.
     """
     try:
-        url = httpx.URL(base_url.strip()).copy_with(userinfo=b"")
+        url = httpx.URL(base_url.strip())
     except (httpx.InvalidURL, TypeError, AttributeError):
         url = httpx.URL("")
     if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
         raise ValueError("base_url must look like http://host:port or https://host/path, without a query")
-    path = url.path.rstrip("/").removesuffix("/v1").rstrip("/")
-    return str(url.copy_with(path=path or "/")).rstrip("/")
+    path = url.raw_path.partition(b"?")[0].decode("ascii").rstrip("/").removesuffix("/v1").rstrip("/")
+    return f"{url.scheme}://{url.netloc.decode('ascii')}{path}"
 
 
 class Body:
@@ -83,35 +86,43 @@ class Body:
         self._pieces = response.aiter_bytes()
         self._timeouts = timeouts
         self._deadline = deadline
-        self.progress()
+        self.ended = False
+        """Whether there is nothing more to read: the end was reached, or the connection broke."""
 
-    def progress(self) -> None:
-        """Note that a chunk arrived: `between_chunks` starts anew."""
-        self._next = _moment(self._timeouts.between_chunks)
+    async def read(self, take: Callable[[bytes], T]) -> T:
+        """What `take` makes of the next bytes, content-decoded. It is given piece after piece until it makes
+        something of one; an empty piece is the end.
 
-    async def read(self) -> bytes:
-        """The next bytes, content-decoded; none at the end.
-
-        Raises BackendTimeout, or IncompleteReply when the connection breaks.
+        `between_chunks` counts from the call on, so pieces of which nothing is made do not prolong it, and
+        the caller's own time between two calls does not count. Raises BackendTimeout, or IncompleteReply when
+        the connection breaks.
         """
-        limit, when = _earliest(("between_chunks", self._next), ("total", self._deadline))
+        between = _moment(self._timeouts.between_chunks)
+        limit, when = _earliest(("between_chunks", between), ("total", self._deadline))
         try:
             async with asyncio.timeout_at(when):
-                return await anext(self._pieces, b"")
+                while True:
+                    piece = await anext(self._pieces, b"")
+                    self.ended = not piece
+                    if (made := take(piece)) or self.ended:
+                        return made
         except (TimeoutError, httpx.HTTPError) as error:
+            self.ended = True
             raise _translated(error, limit) from error
 
     async def read_all(self) -> bytes:
         """The whole body. Blank lines that a queue sends ahead of it are no progress."""
-        pieces, size = [], 0
-        while piece := await self.read():
-            if piece.strip():
-                self.progress()
-            pieces.append(piece)
-            size += len(piece)
-            if size > MAX_BODY:
+        body = bytearray()
+
+        def take(piece: bytes) -> bool:
+            body.extend(piece)
+            if len(body) > MAX_BODY:
                 raise UnusableReply(f"the reply is larger than {MAX_BODY} bytes; it is given up")
-        return b"".join(pieces)
+            return bool(piece.strip())
+
+        while not self.ended:
+            await self.read(take)
+        return bytes(body)
 
     async def drain(self) -> None:
         """Read to the end for a moment. A body that was not read to its end costs the connection, and the
