@@ -313,13 +313,9 @@ async def connect(stage: Stage, case: Case) -> None:
     """A server that cannot be reached is an error."""
 
     async def act(backend: Any, run: Run) -> None:
-        await asyncio.to_thread(_stop_listening, run.notes["server"])
+        await asyncio.to_thread(stage.hall.end, run.notes["server"])
         async for piece in await opened(backend):
             run.pieces.append(piece)
 
     run = await stage.drive("stream()", act)
     run.must_raise("nothing listens at base_url")
-
-
-def _stop_listening(server: Any) -> None:
-    asyncio.run_coroutine_threadsafe(server.stop(), server._loop).result(5)

@@ -36,7 +36,7 @@ def streaming(messages: Any = MESSAGES, **kwargs: Any) -> Act:
     """An act that streams to the end, keeping each piece and when the first came."""
 
     async def act(backend: Any, run: Run) -> None:
-        async for piece in await opened(backend, messages, **_counting(backend.stream, run), **kwargs):
+        async for piece in await opened(backend, messages, **_counting(run, "stream"), **kwargs):
             run.marks.setdefault("first piece", time.monotonic())
             run.pieces.append(piece)
 
@@ -53,7 +53,7 @@ def completing(messages: Any = MESSAGES, **kwargs: Any) -> Act:
     """An act that asks for a reply in one piece."""
 
     async def act(backend: Any, run: Run) -> None:
-        run.value = await backend.complete(copied(messages), **_counting(backend.complete, run), **kwargs)
+        run.value = await backend.complete(copied(messages), **_counting(run, "complete"), **kwargs)
 
     return act
 
@@ -64,9 +64,9 @@ async def listing(backend: Any, run: Run) -> None:
     run.value = await value if inspect.isawaitable(value) else value
 
 
-def _counting(method: Any, run: Run) -> dict[str, Any]:
+def _counting(run: Run, method: str) -> dict[str, Any]:
     """The argument `stats`, where a method takes it."""
-    if not takes(signature(method), "stats"):
+    if method not in run.counting:
         return {}
     run.stats = {}
     return {"stats": run.stats}

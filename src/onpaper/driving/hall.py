@@ -12,6 +12,7 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
@@ -91,31 +92,36 @@ class Hall:
     def __init__(self) -> None:
         self._gateways = LoopThread("onpaper gateways", new_event_loop)
         self._driver: LoopThread | None = None
-        self._serving: list[Server] = []
+        self._serving: dict[Server, Future[Server]] = {}
 
     @contextlib.contextmanager
     def gateway(self, answer: Answer) -> Iterator[Server]:
-        """A gateway on a port of its own for the length of one drive; its journal can be asked from any thread."""
+        """A gateway on a port of its own for the length of one drive; its journal can be asked from any thread.
+
+        Its port is open at once; the loop is not waited for, since threads that wait for each other cost more than
+        what they do here.
+        """
         server = Server(answer)
-        self._gateways.run(server.start(), 5)
+        self._serving[server] = asyncio.run_coroutine_threadsafe(server.start(), self._gateways.loop)
         server.journal.settle = self._settle
-        self._serving.append(server)
         try:
             yield server
         finally:
             if server in self._serving:
-                self._end(server)
+                self.end(server)
 
-    def _end(self, server: Server) -> None:
-        self._serving.remove(server)
+    def end(self, server: Server) -> None:
+        """Stop a gateway, if need be before its drive is over."""
+        self._serving.pop(server).result(5)
         self._gateways.run(server.stop(), 5)
         server.journal.settle = _nothing
 
     def _settle(self) -> None:
         """Let the gateway finish the step it is in, so that what a client has seen stands in the journal."""
         if threading.current_thread() is not self._gateways._thread:
-            with contextlib.suppress(FutureTimeout):
-                self._gateways.run(asyncio.sleep(0), 2)
+            passed = threading.Event()
+            self._gateways.loop.call_soon_threadsafe(passed.set)
+            passed.wait(2)
 
     def drive(self, work: Coroutine[Any, Any, T], timeout: float, due: Callable[[], float | None] = lambda: None) -> T:
         """Run a clause where the backend lives.
@@ -141,8 +147,8 @@ class Hall:
         self._driver.leave()
         self._driver = None
         leave_behind(guards)
-        for server in self._serving[serving:]:
-            self._end(server)
+        for server in tuple(self._serving)[serving:]:
+            self.end(server)
         raise Blocked("it blocks the event loop, or will not be cancelled")
 
     def close(self) -> None:

@@ -45,6 +45,8 @@ class Run:
     notes: dict[str, Any] = field(default_factory=dict)
     key: str | None = None
     model: str = ""
+    counting: frozenset[str] = frozenset()
+    """The methods that take `stats`."""
     streamed: bool = False
     ordinary: bool = False
     """Whether nothing about it was out of the ordinary: a plain call, and a plain reply."""

@@ -34,6 +34,8 @@ GRACE = 1.5
 """Seconds that a drive has beyond its patience to be cancelled in; a subject that needs more cannot be stopped. Less
 after one that did."""
 
+CORES = os.cpu_count() or 1
+
 INTERFACE = ("stream", "complete", "prefill", "list_models", "set_model", "aclose")
 """The methods that a backend may have."""
 
@@ -65,6 +67,8 @@ class Stage:
     factory: Callable[..., Any]
     seen: dict[Hashable, Run] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
+    looked_at: int = 0
+    """How many of the runs have been shown to the clauses that look at everything."""
     patience: float = PATIENCE
     pace: float = 1.0
     grace: float = GRACE
@@ -86,6 +90,8 @@ class Stage:
     methods: dict[str, inspect.Signature | None] | None = None
     """The methods of the interface that a backend has, with their signatures as far as Python can tell them; of the
     first backend that was made, since a factory may be a function, and a method may be set on the instance."""
+    counting: frozenset[str] = frozenset()
+    """Those of them that take `stats`."""
 
     @property
     def contract(self) -> Any:
@@ -200,7 +206,7 @@ class Stage:
         """What the usual times are multiplied by: how many times slower than an idle machine this one is (the load of
         each core, at least 1), and the judge's patience."""
         try:
-            return self.pace * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+            return self.pace * max(1.0, os.getloadavg()[0] / CORES)
         except (OSError, AttributeError):  # Windows does not say
             return self.pace
 
@@ -261,12 +267,14 @@ class Stage:
                 yield None
             else:
                 self._look_at(backend)
+                run.counting = self.counting
                 run.made = server.journal[:] if server.journal.total else []
                 try:
                     yield backend
                 finally:
                     await self.closed(backend, run)
-            await self._settle(run, server, before)
+            await self._settle(run, before)
+        run.exchanges, run.connections = server.journal[len(run.made) :], server.journal.connections
         self.due = None
         run.strayed = strayed
         run.notes.pop("server", None)
@@ -314,7 +322,7 @@ class Stage:
         except (Exception, SystemExit) as error:
             run.notes["close error"] = error
 
-    async def _settle(self, run: Run, server: Server, before: set[Any]) -> None:
+    async def _settle(self, run: Run, before: set[Any]) -> None:
         """Give what the backend started a few turns to end, then note what is still there."""
         for _ in range(5):
             await asyncio.sleep(0)
@@ -325,8 +333,6 @@ class Stage:
             task.cancel()
         if left:
             await asyncio.gather(*left, return_exceptions=True)
-        run.exchanges = server.journal[len(run.made) :]
-        run.connections = server.journal.connections
 
     # ---- controls ------------------------------------------------------------------------------------------------
 
@@ -372,6 +378,7 @@ class Stage:
         if self.methods is None:
             found = {name: getattr(backend, name, None) for name in INTERFACE}
             self.methods = {name: signature(method) for name, method in found.items() if callable(method)}
+            self.counting = frozenset(name for name in ("stream", "complete") if self.takes(name, "stats"))
 
 
 def _ordinary(memo: Hashable) -> bool:
