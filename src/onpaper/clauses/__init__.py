@@ -59,6 +59,8 @@ class Clause:
     policy: bool = False
     protocol: str | None = None
     timed: bool = False
+    everything: bool = False
+    """Whether it also looks at all that the other clauses caused."""
 
     @property
     def topic(self) -> str:
@@ -67,6 +69,8 @@ class Clause:
 
 _REGISTER: dict[str, Clause] = {}
 ONCE = (Case("once"),)
+EVERYTHING = Case("everything-else")
+"""The last case of each request clause: every exchange that any other clause caused."""
 
 
 def clause(
@@ -89,7 +93,8 @@ def clause(
         if not rule:
             raise ValueError(f"clause {name} has no rule: its docstring is the rule")
         of_contract = cases if callable(cases) else lambda _: tuple(cases)
-        enter(name, kind, level, " ".join(rule.split()), fix.strip(), why, source, covers, of_contract, judge, policy, protocol, timed)
+        everything = not callable(cases) and EVERYTHING in cases
+        enter(name, kind, level, " ".join(rule.split()), fix.strip(), why, source, covers, of_contract, judge, policy, protocol, timed, everything)
         return judge
 
     return register
@@ -109,11 +114,12 @@ def enter(
     policy: bool = False,
     protocol: str | None = None,
     timed: bool = False,
+    everything: bool = False,
 ) -> None:
     """Enter a clause into the register. Raises ValueError when its name is taken."""
     if name in _REGISTER:
         raise ValueError(f"two clauses are called {name}")
-    _REGISTER[name] = Clause(name, kind, level, rule, fix, why, source, tuple(covers), cases, judge, policy, protocol, timed)
+    _REGISTER[name] = Clause(name, kind, level, rule, fix, why, source, tuple(covers), cases, judge, policy, protocol, timed, everything)
 
 
 @lru_cache(maxsize=1)

@@ -15,8 +15,8 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from onpaper.answer import Provider
-from onpaper.clauses import INTERFACE, Case, clause
-from onpaper.clauses.operations import EVERYTHING, operate
+from onpaper.clauses import EVERYTHING, INTERFACE, Case, clause
+from onpaper.clauses.operations import operate
 from onpaper.driving.acts import MESSAGES, completing, listing, opened, streaming
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run

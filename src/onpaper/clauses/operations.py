@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from onpaper.clauses import Case
+from onpaper.clauses import EVERYTHING, Case
 from onpaper.clauses.conditions import needs_value
 from onpaper.driving.acts import copied, opened
 from onpaper.driving.guard import programs_started
@@ -157,7 +157,5 @@ async def operate(stage: Stage, name: str) -> Run:
     return await OPERATIONS[name](stage)
 
 
-EVERYTHING = Case("everything-else")
-"""The last case of each request clause: every exchange that any other clause caused."""
 REQUEST_CASES = (*(Case(name) for name in OPERATIONS), EVERYTHING)
 CHAT_CASES = (*(Case(name) for name in OPERATIONS if name != "list-models"), EVERYTHING)

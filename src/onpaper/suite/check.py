@@ -10,16 +10,16 @@ import queue as queues
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from onpaper.clauses import Clause
-from onpaper.clauses.operations import EVERYTHING
+from onpaper.clauses import EVERYTHING, Clause
 from onpaper.contract import Contract
 from onpaper.driving.declaration import Declared
 from onpaper.driving.guard import guarded
@@ -29,11 +29,8 @@ from onpaper.suite.judge import Item, Judge, clauses_to_judge, plan
 from onpaper.suite.known import apply_known, stale_failures
 from onpaper.suite.processes import CONTEXT, prepare
 
-Part = Literal["cases", "streams", "properties", "timed"]
-"""What of the work on one backend a process does: the timed clauses mostly wait, and the others take about as long as
-each other."""
-STREAMS = ("stream", "sse", "ndjson")
-"""The topics of the part `streams`."""
+TIMED = "timed"
+WAITING = (TIMED, "connection")
 SEVERITY = ("not-applicable", "kept", "broken")
 
 
@@ -46,13 +43,13 @@ def check(
 ) -> list[Verdict]:
     """Judge backends; `expect` is called with the number of items there are, `advance` with the id of each that is done.
 
-    The work on each backend is cut into parts. `jobs` limits the processes: by default two for each core, since much
-    of a run is waiting for time-outs. No backend is driven in this process, which one that ends its own would take
-    along. Raises BadInput.
+    The work on each backend is cut into parts, which processes take one after the other. `jobs` limits the processes:
+    by default two for each core, since some mostly wait. No backend is driven in this process, which one
+    that ends its own would take along. Raises BadInput.
     """
     prepare()
-    clauses = clauses_to_judge(patterns)
-    work = [(one, part) for part in get_args(Part) if any(_part_of(each) == part for each in clauses) for one in backends]
+    parts = _parts(clauses_to_judge(patterns))
+    work = [(one, part) for one in backends for part in parts]
     found: list[Verdict] = []
     if work:
         with _in_processes(work, tuple(patterns), min(jobs or 2 * (os.cpu_count() or 1), len(work))) as wait:
@@ -65,19 +62,25 @@ def check(
     return verdicts
 
 
-def _items(declared: Declared, patterns: Sequence[str], part: Part) -> list[Item]:
-    """The items of a part. What judges everything that was driven belongs to each part that drives for it."""
-    if part == "properties":
-        return plan(declared, patterns, lambda clause: _part_of(clause) == part)
-    return [item for item in plan(declared, patterns) if item.case is EVERYTHING or _part_of(item.clause) == part]
+def _parts(clauses: Iterable[Clause]) -> list[str]:
+    """The parts of the work on a backend, those that take long first."""
+    sizes = Counter(map(_part_of, clauses))
+    return sorted(sizes, key=lambda part: (part not in WAITING, not part.startswith("property/"), -sizes[part]))
 
 
-def _part_of(clause: Clause) -> Part:
-    if clause.kind == "property":
-        return "properties"
+def _part_of(clause: Clause) -> str:
+    """The timed clauses are a part, each property, and of the others each topic."""
     if clause.timed:
-        return "timed"
-    return "streams" if clause.topic in STREAMS else "cases"
+        return TIMED
+    return clause.id if clause.kind == "property" else clause.topic
+
+
+def _items(declared: Declared, patterns: Sequence[str], part: str) -> list[Item]:
+    """The items of a part. What judges everything that was driven belongs to each part that drives for it."""
+    if part.startswith("property/"):
+        return plan(declared, (part,))
+    items = plan(declared, patterns, lambda one: one.everything or _part_of(one) == part)
+    return [item for item in items if item.case is EVERYTHING or _part_of(item.clause) == part]
 
 
 def _merged(found: Iterable[Verdict]) -> list[Verdict]:
@@ -92,7 +95,7 @@ def _merged(found: Iterable[Verdict]) -> list[Verdict]:
 
 @contextlib.contextmanager
 def _in_processes(
-    work: Sequence[tuple[Declared, Part]], patterns: tuple[str, ...], jobs: int
+    work: Sequence[tuple[Declared, str]], patterns: tuple[str, ...], jobs: int
 ) -> Iterator[Callable[[Callable[[str], Any]], list[Verdict]]]:
     """Begin the work; yields what waits for its end."""
     done = CONTEXT.Queue()
@@ -102,9 +105,16 @@ def _in_processes(
         futures = [pool.submit(_in_process, _packed(declared), patterns, part) for declared, part in work]
 
         def wait(advance: Callable[[str], Any]) -> list[Verdict]:
+            told: set[str] = set()  # what looks at everything is judged in several parts
+
+            def tell(id: str) -> None:
+                if id not in told:
+                    told.add(id)
+                    advance(id)
+
             while not all(one.done() for one in futures):
-                _drain(done, advance)
-            _drain(done, advance)
+                _drain(done, tell)
+            _drain(done, tell)
             return list(chain.from_iterable(one.result() for one in futures))
 
         yield wait
@@ -135,17 +145,22 @@ def quiet() -> None:
 # ---- in the process of a part --------------------------------------------------------------------------------------
 
 _done: Any = None
+_judge: Judge
+_backends: dict[str, Declared] = {}
 
 
 def _begin(environment: dict[str, str], done: Any, ending: Connection) -> None:
-    global _done
+    """Set a process up for its first part; it keeps the judge, who remembers what was driven, for the next ones."""
+    global _done, _judge
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the first one tells us
     threading.Thread(target=_end_with, args=(ending,), name="end", daemon=True).start()
     os.environ.clear()  # a server of forks keeps the environment in which it was started
     os.environ.update(environment)
     os.dup2(2, 1)  # standard output may be a report; also for what is printed past Python
     quiet()
-    _done = done
+    gc.freeze()  # clauses collect garbage to see what a backend left; what is loaded by now is none
+    gc.set_threshold(50_000, 20, 20)  # they ask for it themselves, and what was seen of each drive stays to the end
+    _done, _judge = done, Judge()
 
 
 def _end_with(ending: Connection) -> None:
@@ -158,23 +173,21 @@ def _end_with(ending: Connection) -> None:
     os._exit(0)
 
 
-def _in_process(packed: dict[str, Any], patterns: tuple[str, ...], part: Part) -> list[Verdict]:
-    path, variant = packed["contract"]
-    contract = Contract.read(Path(path))
-    declared = Declared(**packed | {"contract": contract.variant(variant) if variant else contract})
-    return list(_judged(declared, _items(declared, patterns, part), part))
-
-
-def _judged(declared: Declared, items: Sequence[Item], part: Part) -> Iterator[Verdict]:
+def _in_process(packed: dict[str, Any], patterns: tuple[str, ...], part: str) -> list[Verdict]:
     """The verdicts of one part, before known failures are applied. The guard stands between the drives too."""
-    gc.freeze()  # clauses collect garbage to see what a backend left; what is loaded by now is none
-    gc.set_threshold(10_000, 20, 20)  # they ask for it themselves, and what was seen of each drive stays to the end
-    with guarded({}), contextlib.redirect_stdout(sys.stderr), Judge() as judge:
-        judge.stage(declared)
-        for item in items:
-            yield judge.found(item)
-            if part == "cases" or item.case is not EVERYTHING:
-                _done.put(item.id)
+    name = packed["name"]
+    if name not in _backends:
+        path, variant = packed["contract"]
+        contract = Contract.read(Path(path))
+        _backends[name] = Declared(**packed | {"contract": contract.variant(variant) if variant else contract})
+    found = []
+    with guarded({}), contextlib.redirect_stdout(sys.stderr):
+        stage = _judge.stage(_backends[name])
+        for item in _items(_backends[name], patterns, part):
+            found.append(_judge.found(item))
+            _done.put(item.id)
+        stage.looked_at = len(stage.runs)
+    return found
 
 
 def _packed(declared: Declared) -> dict[str, Any]:

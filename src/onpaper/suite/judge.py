@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator,
 from dataclasses import dataclass
 from typing import Any
 
-from onpaper.clauses import Clause, Kind, View, case_id, nearest_clause, register
-from onpaper.clauses.operations import EVERYTHING, operate
+from onpaper.clauses import EVERYTHING, Clause, Kind, View, case_id, nearest_clause, register
+from onpaper.clauses.operations import operate
 from onpaper.driving.declaration import Declared
 from onpaper.driving.guard import guarded
 from onpaper.driving.hall import Blocked, Hall
@@ -242,7 +242,7 @@ async def _call(clause: Clause, stage: Stage, case: Any) -> None:
 async def _judge_requests(stage: Stage, item: Item) -> None:
     """Judge the requests of one operation, or of everything else that was driven."""
     if item.case is EVERYTHING:
-        runs: Iterable[Run] = [run for run in stage.runs if not run.notes.get("judged")]
+        runs: Iterable[Run] = [run for run in stage.runs[stage.looked_at :] if not run.notes.get("judged")]
     else:
         run = await operate(stage, item.case.id)
         if not run.exchanges:
