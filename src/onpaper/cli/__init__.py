@@ -57,6 +57,10 @@ def options(
 
 def main() -> None:
     """Run the command line: bad input is one sentence and exit 2, never a traceback."""
+    if sys.argv[1:2] == ["check"] and not {"-h", "--help"} & set(sys.argv):
+        from onpaper.suite.processes import prepare
+
+        prepare()  # the imports of its processes take as long as those of this one
     from onpaper.cli import (  # noqa: F401 - importing a module enters its commands
         cassettes,
         checking,

@@ -36,9 +36,6 @@ def check(
     Exit 0: all kept. 1: a `must` is broken (with --strict: or a `should`), or of a backend nothing was judged (with
     --clause: of all of them). 2: the command cannot be carried out.
     """
-    from onpaper.suite.processes import prepare
-
-    prepare()  # before this process imports the same
     from onpaper.report import files, terminal
     from onpaper.report.summary import red
     from onpaper.suite import check as running
