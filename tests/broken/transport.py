@@ -47,10 +47,11 @@ class Transport:
 
     def pool(self, **options: Any) -> httpx.AsyncClient:
         usual: dict[str, Any] = {
+            "verify": TLS,
             "timeout": httpx.Timeout(None, connect=self.connect),
             "limits": httpx.Limits(max_connections=None),
         }
-        return httpx.AsyncClient(verify=TLS, trust_env=False, **(usual | options))
+        return httpx.AsyncClient(trust_env=False, **(usual | options))
 
     async def client(self) -> httpx.AsyncClient:
         """The pool of the running loop. Its generator is closed with the loop, and closes the pool."""

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from onpaper.cassettes.cassette import Cassette
-from onpaper.cassettes.coding import READABLE, decoded
 from onpaper.clauses import Clause, View, register
 from onpaper.contract import Contract
 from onpaper.driving.verdict import Verdict
 from onpaper.errors import BadInput, nearest
 from onpaper.exchange import Chunk, Exchange, Reply
 from onpaper.suite.judge import judge_exchange
+from onpaper.wire.coding import READABLE, decoded
 
 
 @dataclass(frozen=True, slots=True)

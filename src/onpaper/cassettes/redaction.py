@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from onpaper.cassettes.cassette import Cassette, CassetteError
-from onpaper.cassettes.coding import READABLE, decoded
 from onpaper.cassettes.shapes import KEYS, MASK, PRIVATE, Shape, machine, of_values
 from onpaper.cassettes.spread import joined_texts
 from onpaper.exchange import Chunk, Exchange, Headers, Reply, header
+from onpaper.wire.coding import READABLE, decoded
 
 _HIDDEN = MASK.decode()
 _SHOWN = re.compile(

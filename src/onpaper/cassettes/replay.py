@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Literal
 
-from onpaper.cassettes.coding import READABLE, decoded
 from onpaper.exchange import Chunk, End, Exchange, Reply
 from onpaper.script import Script, Transfer, Write
+from onpaper.wire.coding import READABLE, decoded
 
 _HOP_BY_HOP = frozenset(
     [

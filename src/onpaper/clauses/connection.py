@@ -20,7 +20,7 @@ from onpaper.clauses.operations import operate
 from onpaper.driving.acts import MESSAGES, completing, listing, opened, streaming
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run
-from onpaper.driving.stage import HELLO, PLAIN, Stage
+from onpaper.driving.stage import HELLO, PLAIN, Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
 from onpaper.mock import Mock
@@ -210,6 +210,24 @@ async def stays(stage: Stage, case: Case) -> None:
 def _must_stay(who: str, strayed: Sequence[str]) -> None:
     if strayed:
         raise Broken(f"{who} tried to reach {', '.join(sorted(set(strayed)))}; onpaper refused the connection")
+
+
+@clause("connection/certificate", cases=(Case("stream"), Case("complete"), Case("list-models")), source="https://www.rfc-editor.org/rfc/rfc9110#section-4.3.4",
+        why="`verify=False` is written against one broken proxy, and from then on the key goes to whoever stands in between.")  # fmt: skip
+async def certificate(stage: Stage, case: Case) -> None:
+    """Over https nothing is sent to a server whose certificate nobody vouches for.
+
+    Leave the verification on; a private authority is added to what is trusted, never trusted instead of all.
+    """
+    over_tls = Setup(untrusted=True)
+    if case.id == "list-models":
+        run = await stage.call("list_models", HELLO, over_tls)
+    else:
+        run = await (stage.stream if case.id == "stream" else stage.complete)(HELLO, over_tls)
+    if run.exchanges:
+        wire = run.exchanges[0].request
+        key = " with the key in it" if run.key and any(run.key in value for _, value in wire.headers) else ""
+        raise Broken(f"{run.operation} sent a request{key} to a server with a certificate of its own making", wire.body or None)
 
 
 @clause("connection/loop-not-blocked", cases=(Case("stream"), Case("complete"), Case("prefill"), Case("list-models")), covers=(164,), source=INTERFACE, why="While a blocking client waits, nothing else in the application moves.")

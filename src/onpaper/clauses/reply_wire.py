@@ -9,7 +9,7 @@ from onpaper.clauses import INTERFACE, Case, clause
 from onpaper.driving.acts import completing
 from onpaper.driving.play import Play, answer_of, plays
 from onpaper.driving.stage import Stage
-from onpaper.driving.verdict import Broken, NotApplicable
+from onpaper.driving.verdict import Broken
 from onpaper.mock import Mock
 
 
@@ -48,16 +48,3 @@ async def content_type(stage: Stage, play: Play) -> None:
     await stage.plain_complete()
     run = await stage.complete(play)
     run.must_say()
-
-
-@clause("reply/gzip", cases=plays("sse-gzip"), covers=(55,), source="https://www.rfc-editor.org/rfc/rfc9110#section-8.4",
-        why="A compressing proxy stands in front of many gateways; a client that says it accepts gzip has to read it.")  # fmt: skip
-async def gzip(stage: Stage, play: Play) -> None:
-    """A reply in one piece that is compressed with gzip is decoded, if the client said that it accepts gzip."""
-    await stage.plain_complete()
-    run = await stage.complete(play)
-    if "gzip" not in ((run.chats[0].request.header("accept-encoding") if run.chats else "") or ""):
-        raise NotApplicable("the client does not accept gzip")
-    plain = await stage.complete()
-    if run.text != plain.reading.text:
-        raise Broken(f"the text came out as {run.text!r}; the server said {plain.reading.text!r}")

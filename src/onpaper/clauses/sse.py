@@ -259,21 +259,6 @@ async def content_type(stage: Stage, play: Play) -> None:
     await same_text(stage, play)
 
 
-@clause("sse/gzip", cases=plays("sse-gzip"), covers=(55,), source="https://www.rfc-editor.org/rfc/rfc9110#section-8.4",
-        why="A compressing proxy stands in front of many gateways; a client that says it accepts gzip has to read it.")  # fmt: skip
-async def gzip(stage: Stage, play: Play) -> None:
-    """A stream compressed with gzip is decoded, if the client said that it accepts gzip."""
-    await stage.plain_stream()
-    run = await stage.stream(play)
-    encodings = run.exchanges[0].request.header("accept-encoding") if run.exchanges else ""
-    if "gzip" not in (encodings or ""):
-        raise NotApplicable("the client does not accept gzip")
-    plain = await stage.stream()
-    run.must_not_raise()
-    if run.text != plain.reading.text:
-        raise Broken(f"the text came out as {run.text!r}; the server said {plain.reading.text!r}")
-
-
 @clause("sse/as-it-arrives", timed=True, cases=plays("slow-pieces"), covers=(56,), source="https://github.com/CopilotKit/aimock/pull/125",
         why="A client that collects the stream first makes the first word as late as the last.")  # fmt: skip
 async def as_it_arrives(stage: Stage, play: Play) -> None:

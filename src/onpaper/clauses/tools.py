@@ -54,12 +54,12 @@ async def _complete(stage: Stage, play: Play, control: bool = True) -> Run:
 def _plain_call(run: Run, clause: str) -> None:
     """Demand that an ordinary call came out right, so that the oddity alone is judged. Raises NotApplicable."""
     try:
-        _must_call(run)
+        must_call(run)
     except Broken:
         raise NotApplicable(f"an ordinary tool call already comes out wrong: see {clause}") from None
 
 
-def _must_call(run: Run) -> None:
+def must_call(run: Run) -> None:
     run.must_not_raise()
     given = [(name, arguments) for _, name, arguments in calls_of(run)]
     if given != wanted_calls(run):
@@ -75,26 +75,26 @@ async def decoded(stage: Stage, play: Play) -> None:
     """The arguments of a tool call come out of complete() as a dict, whatever the provider sent; each call comes out, in the
     order of the calls, also one that is like another.
     """
-    _must_call(await _complete(stage, play, control=False))
+    must_call(await _complete(stage, play, control=False))
 
 
 @clause("tools/no-arguments", cases=plays("tool-call-no-arguments"), covers=(103,), source="https://github.com/posit-dev/chatlas", why="A tool that takes nothing is called with an empty text.")
 async def no_arguments(stage: Stage, play: Play) -> None:
     """Empty arguments are an empty dict."""
-    _must_call(await _complete(stage, play))
+    must_call(await _complete(stage, play))
 
 
 @clause("tools/arguments-object", protocol="sse", cases=plays("reply-arguments-object"), covers=(106,), source="https://github.com/ollama/ollama/blob/main/docs/api.md",
         why="Some gateways send the object itself.")  # fmt: skip
 async def arguments_object(stage: Stage, play: Play) -> None:
     """Arguments that are an object already are taken as they are."""
-    _must_call(await _complete(stage, play))
+    must_call(await _complete(stage, play))
 
 
 @clause("tools/arguments-unicode", cases=plays("tool-call-unicode"), covers=(107,), source=OPENAI, why="An id of 17 digits that becomes a float is another id.")
 async def arguments_unicode(stage: Stage, play: Play) -> None:
     """Unicode, escapes and large integers in arguments survive."""
-    _must_call(await _complete(stage, play))
+    must_call(await _complete(stage, play))
 
 
 @clause("tools/ids", cases=plays("two-tool-calls", "tool-calls-alike"), covers=(108,), source=OPENAI, why="The result of a call is sent back under its id.")
@@ -167,7 +167,7 @@ def _holds(value: Any, raw: str) -> bool:
         why="OpenAI itself says stop when a tool was named; Gemini always does.")  # fmt: skip
 async def finish_stop(stage: Stage, play: Play) -> None:
     """Tool calls are delivered whatever the finish reason says."""
-    _must_call(await _complete(stage, play))
+    must_call(await _complete(stage, play))
 
 
 @clause("tools/history", covers=(16,), cases=(Case("dict-arguments"), Case("text-arguments"), Case("broken-text")), source="https://github.com/su-kaka/gcli2api/pull/406",
@@ -247,37 +247,37 @@ async def _streamed(stage: Stage, play: Play, control: bool = True) -> Run:
         source="https://github.com/QwenLM/Qwen-Agent/pull/943", why="Each provider cuts a call into other fragments.")  # fmt: skip
 async def streamed(stage: Stage, play: Play) -> None:
     """A backend that declares `tool_calls` gives the calls of a stream in stats["tool_calls"], whole and in order, with the same shape as complete()."""
-    _must_call(await _streamed(stage, play, control=False))
+    must_call(await _streamed(stage, play, control=False))
 
 
 @fragments("late-name", "tool-name-late", "tool-name-repeated", why="Id and name may come in different fragments.", source="https://github.com/QwenLM/Qwen-Agent/pull/943", covers=(86,))
 async def late_name(stage: Stage, play: Play) -> None:
     """Id and name may come late, and more than once; they are not joined."""
-    _must_call(await _streamed(stage, play))
+    must_call(await _streamed(stage, play))
 
 
 @fragments("index-missing", "tool-index-missing", why="Gemini sends no index at all.", source="https://github.com/AstrBotDevs/AstrBot/pull/6692", covers=(87,))
 async def index_missing(stage: Stage, play: Play) -> None:
     """Without an index, a new id starts a new call."""
-    _must_call(await _streamed(stage, play))
+    must_call(await _streamed(stage, play))
 
 
 @fragments("index-shared", "tool-index-shared", why="Two calls under index 0 become one call with arguments that do not parse.", source="https://github.com/huggingface/smolagents/pull/1958", covers=(88,))
 async def index_shared(stage: Stage, play: Play) -> None:
     """The same index with another id is another call."""
-    _must_call(await _streamed(stage, play))
+    must_call(await _streamed(stage, play))
 
 
 @fragments("index-from-one", "tool-index-from-one", why="After a text block Anthropic's compatible endpoint begins with index 1.", source="https://github.com/vercel/ai", covers=(86,))
 async def index_from_one(stage: Stage, play: Play) -> None:
     """The first index need not be 0."""
-    _must_call(await _streamed(stage, play))
+    must_call(await _streamed(stage, play))
 
 
 @fragments("arguments-null", "tool-arguments-null", "tool-null-continuations", why="None that is added to a text raises, or becomes the word None.", source="https://github.com/open-webui/open-webui/issues/27195", covers=(89,))
 async def arguments_null(stage: Stage, play: Play) -> None:
     """Null ids, names and arguments in a fragment add nothing."""
-    _must_call(await _streamed(stage, play))
+    must_call(await _streamed(stage, play))
 
 
 @fragments("whole-before-end", "tool-empty-tail", "tool-prefix-parses", why="`{}` or `1` parses long before the arguments are complete.", source=INTERFACE, covers=(90, 105))
@@ -299,13 +299,13 @@ async def whole_before_end(stage: Stage, play: Play) -> None:
 @fragments("interleaved", "tool-interleaved", "tool-two-in-one-chunk", why="Parallel calls grow side by side.", source=OPENAI, covers=(86,))
 async def interleaved(stage: Stage, play: Play) -> None:
     """Fragments of several calls may be interleaved, or share a chunk."""
-    _must_call(await _streamed(stage, play))
+    must_call(await _streamed(stage, play))
 
 
 @fragments("streamed-finish-stop", "tool-finish-stop", why="The finish reason says stop, and the calls are there.", source="https://github.com/open-webui/computer/issues/224", covers=(92,))
 async def streamed_finish_stop(stage: Stage, play: Play) -> None:
     """Streamed tool calls are delivered whatever the finish reason says."""
-    _must_call(await _streamed(stage, play))
+    must_call(await _streamed(stage, play))
 
 
 @fragments("unnamed", "tool-unnamed", why="Nobody can call a function without a name.", source="https://github.com/vercel/ai", covers=(91,))

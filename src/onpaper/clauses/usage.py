@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -281,31 +280,3 @@ def _told(run: Run) -> list[tuple[int | None, int | None]]:
         data = [event.data for event in sse.decode([run.wire])[0] if event.data.startswith("{")]
         found = [*(find_usage(json.loads(one), paths) for one in data), *found]
     return list(dict.fromkeys((one.prompt, one.completion) for one in found if one)) or [(None, None)]
-
-
-@clause("usage/own-call", timed=True, covers=(121,), source=INTERFACE, why="A dict or a number shared by two calls shows one the other's counts.")
-async def own_call(stage: Stage, case: Case) -> None:
-    """Each call fills its own stats, also when calls overlap."""
-    if not stage.takes("stream", "stats"):
-        raise NotApplicable("stream() takes no stats")
-    await stage.plain_stream()
-    from onpaper.answer import Provider
-    from onpaper.mock import Mock
-
-    reply = [{"match": {"contains": f"call {n}."}, "text": [f"answer {n}"] * 3, "usage": {"prompt": 100 + n, "completion": 10 + n}, "pacing": {"between": 0.005}} for n in range(6)]
-    provider = Provider(stage.contract, Mock.of({"about": "Six replies", "reply": reply}), strict=False)
-
-    async def one(backend: Any, number: int) -> dict[str, Any]:
-        stats: dict[str, Any] = {}
-        async for _ in await opened(backend, [{"role": "user", "content": f"call {number}."}], stats=stats):
-            pass
-        return stats
-
-    async def act(backend: Any, run: Run) -> None:
-        run.value = await asyncio.gather(*(one(backend, n) for n in range(6)))
-
-    run = await stage.drive("stream()", act, provider)
-    run.must_not_raise()
-    for number, stats in enumerate(run.value):
-        if (stats.get("prompt_tokens"), stats.get("completion_tokens")) != (100 + number, 10 + number):
-            raise Broken(f"call {number} was told {stats}; the server said prompt {100 + number}, completion {10 + number}")

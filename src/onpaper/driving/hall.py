@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -95,13 +96,13 @@ class Hall:
         self._serving: dict[Server, Future[Server]] = {}
 
     @contextlib.contextmanager
-    def gateway(self, answer: Answer) -> Iterator[Server]:
+    def gateway(self, answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
         """A gateway on a port of its own for the length of one drive; its journal can be asked from any thread.
 
         Its port is open at once; the loop is not waited for, since threads that wait for each other cost more than
         what they do here.
         """
-        server = Server(answer)
+        server = Server(answer, tls=tls)
         self._serving[server] = asyncio.run_coroutine_threadsafe(server.start(), self._gateways.loop)
         server.journal.settle = self._settle
         try:

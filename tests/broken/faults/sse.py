@@ -371,3 +371,20 @@ class ReadsLatinUnlessTold(Correct):
             told = "charset=utf-8" in response.headers.get("content-type", "").lower()
             self.framing = Events if told else Latin
             yield response
+
+
+@breaks("sse/promised-coding", "the reply held no event")
+@breaks("reply/promised-coding", "raised Failed: this is not JSON")
+class NamesTheCodingsOfABrowser(Correct):
+    """Says that it accepts what browsers do, and decodes gzip and deflate."""
+
+    def pool(self, **options: Any) -> httpx.AsyncClient:
+        pool = super().pool(**options)
+        pool.headers["Accept-Encoding"] = "gzip, deflate, br, zstd"
+
+        async def as_it_is(response: httpx.Response) -> None:
+            if response.headers.get("content-encoding") in ("br", "zstd"):  # also where httpx could
+                del response.headers["content-encoding"]
+
+        pool.event_hooks = {"response": [as_it_is]}
+        return pool

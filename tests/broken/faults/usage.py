@@ -161,3 +161,27 @@ class SharesItsCounts(Correct):
     def report(self, reply: Reply, stats: Any) -> dict[str, Any]:
         reply.prompt, reply.completion = self.latest.prompt, self.latest.completion
         return super().report(reply, stats)
+
+
+@breaks("reply/own-call", "that overlapped was told the finish reason")
+class SharesItsEnding(Correct):
+    """Keeps what was heard last on the client, and tells it when a call ends."""
+
+    latest: Reply
+
+    def counts(self, reply: Reply, chunk: Value, choice: Value) -> None:
+        super().counts(reply, chunk, choice)
+        self.latest = reply
+
+    def report(self, reply: Reply, stats: Any) -> dict[str, Any]:
+        reply.finish = self.latest.finish
+        return super().report(reply, stats)
+
+
+@breaks("reply/own-call", "that overlapped was told the tool calls")
+class SharesItsCalls(SharesItsEnding):
+    """Keeps the tool calls of whichever call was heard of last on the client."""
+
+    def report(self, reply: Reply, stats: Any) -> dict[str, Any]:
+        reply.calls = self.latest.calls
+        return Correct.report(self, reply, stats)

@@ -1,0 +1,78 @@
+"""Replies in a content coding: what a client says that it accepts, it has to read."""
+
+from __future__ import annotations
+
+from onpaper.clauses import Case, clause
+from onpaper.driving.acts import completing, streaming
+from onpaper.driving.play import Play, answer_of, plays
+from onpaper.driving.run import Run
+from onpaper.driving.stage import HELLO, Stage
+from onpaper.driving.verdict import Broken, NotApplicable
+from onpaper.gateway.faults.coding import coded
+from onpaper.wire.coding import accepts
+
+CODED = "https://www.rfc-editor.org/rfc/rfc9110#section-8.4"
+ACCEPTED = "https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3"
+OTHERS = (Case("deflate"), Case("br"), Case("zstd"))
+
+
+@clause("reply/gzip", cases=plays("sse-gzip"), covers=(55,), source=CODED,
+        why="A compressing proxy stands in front of many gateways; a client that says it accepts gzip has to read it.")  # fmt: skip
+async def reply_in_gzip(stage: Stage, play: Play) -> None:
+    """A reply in one piece that is compressed with gzip is decoded, if the client said that it accepts gzip."""
+    await stage.plain_complete()
+    plain = await stage.complete()
+    _must_accept(plain, "gzip")
+    _must_decode(await stage.complete(play), plain)
+
+
+@clause("sse/gzip", cases=plays("sse-gzip"), covers=(55,), source=CODED,
+        why="A compressing proxy stands in front of many gateways; a client that says it accepts gzip has to read it.")  # fmt: skip
+async def stream_in_gzip(stage: Stage, play: Play) -> None:
+    """A stream compressed with gzip is decoded, if the client said that it accepts gzip."""
+    await stage.plain_stream()
+    plain = await stage.stream()
+    _must_accept(plain, "gzip")
+    _must_decode(await stage.stream(play), plain)
+
+
+@clause("reply/promised-coding", cases=OTHERS, covers=(55,), source=ACCEPTED,
+        why="`Accept-Encoding: gzip, deflate, br, zstd` is copied from a browser; the day a proxy takes it at its word, every reply is noise.")  # fmt: skip
+async def reply_in_promised_coding(stage: Stage, case: Case) -> None:
+    """A reply in one piece is decoded from whatever coding the client's Accept-Encoding names.
+
+    Name only what can be decoded; best leave the header to the HTTP library.
+    """
+    await stage.plain_complete()
+    plain = await stage.complete()
+    _must_accept(plain, case.id)
+    answer = answer_of(HELLO, stage.contract)
+    _must_decode(await stage.drive("complete()", completing(), lambda request: coded(answer(request), case.id)), plain)
+
+
+@clause("sse/promised-coding", cases=OTHERS, covers=(55,), source=ACCEPTED,
+        why="`Accept-Encoding: gzip, deflate, br, zstd` is copied from a browser; the day a proxy takes it at its word, every stream is noise.")  # fmt: skip
+async def stream_in_promised_coding(stage: Stage, case: Case) -> None:
+    """A stream is decoded from whatever coding the client's Accept-Encoding names.
+
+    Name only what can be decoded; best leave the header to the HTTP library.
+    """
+    await stage.plain_stream()
+    plain = await stage.stream()
+    _must_accept(plain, case.id)
+    answer = answer_of(HELLO, stage.contract)
+    _must_decode(await stage.drive("stream()", streaming(), lambda request: coded(answer(request), case.id)), plain)
+
+
+def _must_accept(run: Run, coding: str) -> None:
+    """Demand that the client named a coding. Raises NotApplicable."""
+    named = run.chats[0].request.header("accept-encoding") if run.chats else ""
+    if not accepts(named, coding):
+        raise NotApplicable(f"the client does not accept {coding}")
+
+
+def _must_decode(run: Run, plain: Run) -> None:
+    """Demand the text of the same reply without a coding."""
+    run.must_not_raise()
+    if run.text != plain.reading.text:
+        raise Broken(f"the text came out as {run.text!r}; the server said {plain.reading.text!r}", run.wire)
