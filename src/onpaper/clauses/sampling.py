@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.conditions import accepts, needs_value, refused
+from onpaper.clauses.conditions import accepts, needs_value, offers_tools, refused
+from onpaper.clauses.operations import WEATHER
 from onpaper.driving.acts import completing, streaming
 from onpaper.driving.run import Run
 from onpaper.driving.stage import PLAIN, Setup, Stage
@@ -125,27 +126,37 @@ async def call_first(stage: Stage, case: Case) -> None:
         _must_send(stage, run, name, value)
 
 
-@clause("sampling/not-kept", cases=tuple(Case(method) for method in ("stream", "complete")), covers=(167,), source=INTERFACE, why="A value that one call leaves behind changes every reply after it.")
+LEFT_BEHIND = {"temperature": 0.123, "max_tokens": 77}
+
+
+@clause("sampling/not-kept", cases=(Case("stream"), Case("complete"), Case("complete-with-tools")), covers=(167,), source=INTERFACE, why="A value that one call leaves behind changes every reply after it.")
 async def not_kept(stage: Stage, case: Case) -> None:
-    """A parameter of one call does not leak into the next."""
-    await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
-    if not stage.takes(case.id, "temperature"):
-        raise NotApplicable(f"{case.id}() takes no temperature")
-    needs_value(stage, temperature=0.123, max_tokens=77)
-    make = streaming if case.id == "stream" else completing
+    """A parameter of one call, its tools too, does not leak into the next."""
+    method = case.id.partition("-")[0]
+    await (stage.plain_stream() if method == "stream" else stage.plain_complete())
+    given: dict[str, Any] = LEFT_BEHIND
+    if case.id == "complete-with-tools":
+        if not offers_tools(stage):
+            raise NotApplicable("complete() takes no tools, or the provider does not")
+        given = {"tools": [WEATHER]}
+    elif not stage.takes(method, "temperature"):
+        raise NotApplicable(f"{method}() takes no temperature")
+    else:
+        needs_value(stage, **given)
+    make = streaming if method == "stream" else completing
 
     async def act(backend: Any, run: Run) -> None:
         await make()(backend, run)
-        await make(temperature=0.123, max_tokens=77)(backend, run)
+        await make(**given)(backend, run)
         await make()(backend, run)
 
-    run = await stage.drive(f"{case.id}()", act)
+    run = await stage.drive(f"{method}()", act)
     run.must_not_raise()
     if len(run.chats) != 3:
         raise Broken(f"three calls of {run.operation} sent {len(run.chats)} requests")
     first, _, third = (one.request.json() for one in run.chats)
     if first != third:
-        raise Broken("after a call with temperature=0.123 the plain call sent another body", run.chats[2].request.body, "third body")
+        raise Broken(f"after a call with {', '.join(given)} the plain call sent another body", run.chats[2].request.body, "third body")
 
 
 @clause("sampling/unknown-key", cases=tuple(Case(name) for name in ("seed", "frequency_penalty", "no_such_parameter")), covers=(169,), source=INTERFACE, why="A seed that is dropped makes a run that nobody can repeat.")

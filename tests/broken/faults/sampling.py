@@ -83,6 +83,18 @@ class KeepsTheLastParameters(Correct):
         return super().chosen(given, defaults)
 
 
+@breaks("sampling/not-kept", "after a call with tools the plain call sent another body")
+class KeepsTheLastTools(Correct):
+    """Offers the tools of a call in the next one as well, which names none."""
+
+    tools: Any = None
+
+    def body(self, messages: Any, stream: bool, max_tokens: Any, sampling: Any, stop: Any, tools: Any) -> Any:
+        if not stream:
+            tools = self.tools = tools or self.tools
+        return super().body(messages, stream, max_tokens, sampling, stop, tools)
+
+
 @breaks("sampling/unknown-key", "was neither refused nor sent")
 @breaks("property/nothing-dropped", "sampling")
 class DropsUnknownParameters(Correct):
