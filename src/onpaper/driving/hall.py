@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 LOOK = 0.1
 """Seconds between two looks at whether a drive is overdue."""
+OURS = 30.0
+"""Seconds that a gateway may take to start or to stop: only a machine that stands still needs them, and no subject is
+to blame for that."""
 
 
 class Blocked(TimeoutError):
@@ -113,8 +116,8 @@ class Hall:
 
     def end(self, server: Server) -> None:
         """Stop a gateway, if need be before its drive is over."""
-        self._serving.pop(server).result(5)
-        self._gateways.run(server.stop(), 5)
+        self._serving.pop(server).result(OURS)
+        self._gateways.run(server.stop(), OURS)
         server.journal.settle = _nothing
 
     def _settle(self) -> None:

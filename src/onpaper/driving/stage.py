@@ -154,7 +154,7 @@ class Stage:
         run = Run(self.contract, operation, play.id if isinstance(play, Play) else "", key=setup.key)
         run.streamed = operation == "stream()"
         run.model = setup.model or self.declared.model_name
-        run.ordinary = play == HELLO and setup == PLAIN and _ordinary(memo)
+        run.ordinary = memo in ORDINARY and play == HELLO and setup == PLAIN
         self.driving = run, key
         if operation in self.hanging:
             run.error, run.phase = Hung(self.hanging[operation]), "call"
@@ -395,14 +395,13 @@ def untrusted() -> ssl.SSLContext:
     return server_context(both, both)
 
 
-def _ordinary(memo: Hashable) -> bool:
-    """Whether what a drive is remembered by says that nothing about its call is out of the ordinary."""
-    return memo == "prefill" or memo in {("stream", ()), ("complete", ()), ("list_models", ()), ("prefill", _frozen((copied(MESSAGES),)))}
-
-
 def _frozen(value: Any) -> Hashable:
     if isinstance(value, Mapping):
         return tuple(sorted((key, _frozen(item)) for key, item in value.items()))
     if isinstance(value, (list, tuple)):
         return tuple(_frozen(item) for item in value)
     return value if isinstance(value, Hashable) else repr(value)
+
+
+ORDINARY = ("prefill", ("stream", ()), ("complete", ()), ("list_models", ()), ("prefill", _frozen((copied(MESSAGES),))))
+"""What drives are remembered by whose call has nothing out of the ordinary."""

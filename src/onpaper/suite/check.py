@@ -177,6 +177,8 @@ def _in_process(packed: dict[str, Any], patterns: tuple[str, ...], part: str) ->
     """The verdicts of one part, before known failures are applied. The guard stands between the drives too."""
     name = packed["name"]
     if name not in _backends:
+        for before in _backends:  # parts come backend by backend
+            _judge.forget(before)
         path, variant = packed["contract"]
         contract = Contract.read(Path(path))
         _backends[name] = Declared(**packed | {"contract": contract.variant(variant) if variant else contract})

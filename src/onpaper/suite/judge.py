@@ -88,7 +88,13 @@ class Judge:
 
     def close(self) -> None:
         self._hall.close()
-        for stage in self._stages.values():  # what they saw is large, and strategies are remembered with their stage
+        for name in tuple(self._stages):
+            self.forget(name)
+
+    def forget(self, name: str) -> None:
+        """Let go of all that was seen of a backend: it is large, and strategies are remembered with their stage."""
+        self._keys.pop(name, None)
+        if stage := self._stages.pop(name, None):
             stage.seen.clear()
             stage.runs.clear()
 
