@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from onpaper.clauses import Case, clause
 from onpaper.driving.acts import completing, streaming
 from onpaper.driving.play import Play, answer_of, plays
 from onpaper.driving.run import Run
 from onpaper.driving.stage import HELLO, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
+from onpaper.exchange import Request
 from onpaper.gateway.faults.coding import coded
+from onpaper.script import Script
 from onpaper.wire.coding import accepts
 
 CODED = "https://www.rfc-editor.org/rfc/rfc9110#section-8.4"
@@ -21,8 +25,7 @@ OTHERS = (Case("deflate"), Case("br"), Case("zstd"))
 async def reply_in_gzip(stage: Stage, play: Play) -> None:
     """A reply in one piece that is compressed with gzip is decoded, if the client said that it accepts gzip."""
     await stage.plain_complete()
-    plain = await stage.complete()
-    _must_accept(plain, "gzip")
+    plain = await _accepting(stage.complete, "gzip")
     _must_decode(await stage.complete(play), plain)
 
 
@@ -31,8 +34,7 @@ async def reply_in_gzip(stage: Stage, play: Play) -> None:
 async def stream_in_gzip(stage: Stage, play: Play) -> None:
     """A stream compressed with gzip is decoded, if the client said that it accepts gzip."""
     await stage.plain_stream()
-    plain = await stage.stream()
-    _must_accept(plain, "gzip")
+    plain = await _accepting(stage.stream, "gzip")
     _must_decode(await stage.stream(play), plain)
 
 
@@ -44,10 +46,8 @@ async def reply_in_promised_coding(stage: Stage, case: Case) -> None:
     Name only what can be decoded; best leave the header to the HTTP library.
     """
     await stage.plain_complete()
-    plain = await stage.complete()
-    _must_accept(plain, case.id)
-    answer = answer_of(HELLO, stage.contract)
-    _must_decode(await stage.drive("complete()", completing(), lambda request: coded(answer(request), case.id)), plain)
+    plain = await _accepting(stage.complete, case.id)
+    _must_decode(await stage.drive("complete()", completing(), _hello_in(stage, case.id)), plain)
 
 
 @clause("sse/promised-coding", cases=OTHERS, covers=(55,), source=ACCEPTED,
@@ -58,17 +58,22 @@ async def stream_in_promised_coding(stage: Stage, case: Case) -> None:
     Name only what can be decoded; best leave the header to the HTTP library.
     """
     await stage.plain_stream()
-    plain = await stage.stream()
-    _must_accept(plain, case.id)
-    answer = answer_of(HELLO, stage.contract)
-    _must_decode(await stage.drive("stream()", streaming(), lambda request: coded(answer(request), case.id)), plain)
+    plain = await _accepting(stage.stream, case.id)
+    _must_decode(await stage.drive("stream()", streaming(), _hello_in(stage, case.id)), plain)
 
 
-def _must_accept(run: Run, coding: str) -> None:
-    """Demand that the client named a coding. Raises NotApplicable."""
-    named = run.chats[0].request.header("accept-encoding") if run.chats else ""
-    if not accepts(named, coding):
+async def _accepting(call: Callable[[], Awaitable[Run]], coding: str) -> Run:
+    """An ordinary call of a client that names a coding. Raises NotApplicable for one that does not."""
+    run = await call()
+    if not accepts(run.chats[0].request.header("accept-encoding") if run.chats else "", coding):
         raise NotApplicable(f"the client does not accept {coding}")
+    return run
+
+
+def _hello_in(stage: Stage, coding: str) -> Callable[[Request], Script]:
+    """The ordinary reply, coded."""
+    answer = answer_of(HELLO, stage.contract)
+    return lambda request: coded(answer(request), coding)
 
 
 def _must_decode(run: Run, plain: Run) -> None:
