@@ -6,34 +6,78 @@ import socket
 from dataclasses import replace
 from typing import Any
 
+from onpaper.answer import Provider
 from onpaper.clauses import Case, clause
 from onpaper.clauses.conditions import limited
 from onpaper.clauses.connection import read
 from onpaper.driving.acts import completing, streaming
 from onpaper.driving.play import Play, answer_of
-from onpaper.driving.run import Run
+from onpaper.driving.run import Hung, Run
 from onpaper.driving.stage import HELLO, Stage
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
+from onpaper.mock import Mock
 from onpaper.script import Script, Write
 
 TIMES = "https://github.com/openai/openai-python/pull/3566"
+LONGEST = 1.0
+"""The longest time-out that is waited for several times, in seconds."""
+STEPS = 10
+"""How many quarters of a time-out the slow stream lasts."""
 
 
 @clause("connection/first-byte-time-out", timed=True, cases=(Case("stream"), Case("complete")), covers=(162,), source=TIMES, why="A server that accepts and then says nothing.")
 async def first_byte(stage: Stage, case: Case) -> None:
     """A server that never answers is an error once the first-byte time-out has passed."""
-    setup = limited(stage, "first_byte")
-    act = streaming() if case.id == "stream" else completing()
-    run = await stage.drive(f"{case.id}()", act, lambda _: Script(head=b"", end="hang"), setup, patience=4)
+    run = await _silent(stage, "first_byte", case.id)
     run.must_raise("the server never answered")
 
 
 @clause("connection/between-time-out", timed=True, covers=(162,), source=TIMES, why="A stream that falls silent in the middle of a sentence.")
 async def between(stage: Stage, case: Case) -> None:
     """A stream that falls silent is an error once the time-out between chunks has passed."""
-    setup = limited(stage, "between")
-    run = await stage.drive("stream()", streaming(), Play("stall"), setup, patience=4)
+    run = await _silent(stage, "between", "stream")
     run.must_raise("the server fell silent")
+
+
+def _never(request: Request) -> Script:
+    """A server that does not answer."""
+    return Script(head=b"", end="hang")
+
+
+async def _silent(stage: Stage, which: str, method: str) -> Run:
+    """Drive a call whose server falls silent where that time-out counts."""
+    play, act = (_never, streaming() if method == "stream" else completing()) if which == "first_byte" else (Play("stall"), streaming())
+    return await stage.drive(f"{method}()", act, play, limited(stage, which), memo=("silent", method), patience=4)
+
+
+@clause("connection/steady-stream", timed=True, cases=(Case("first-byte"), Case("between")), covers=(162,), source="https://docs.aiohttp.org/en/stable/client_quickstart.html#timeouts",
+        why="A time-out that counts for the whole of a stream cuts off the longest answers, and no short test shows it.")  # fmt: skip
+async def steady(stage: Stage, case: Case) -> None:
+    """A stream that goes on is cut off by neither time-out, however long it takes in all.
+
+    The first-byte time-out ends with the first byte, and the one between chunks begins anew with each; a limit for the
+    whole call is another one, and off unless somebody asks for it.
+    """
+    which = case.id.replace("-", "_")
+    setup = limited(stage, which)
+    await stage.plain_stream()
+    silent = await _silent(stage, which, "stream")
+    seconds = silent.marks["end"] - silent.marks["start"]
+    if silent.error is None or isinstance(silent.error, Hung):
+        raise NotApplicable(f"the time-out does not end a stream: see connection/{case.id}-time-out")
+    if seconds > LONGEST:
+        raise NotApplicable(f"the time-out of {seconds:.1f} s is too long to wait for several of them; declare a shorter one")
+    said = {"text": ["word "] * STEPS, "pacing": {"first": 0, "between": seconds / 4}}
+    provider = Provider(stage.contract, Mock.of({"about": "A slow and steady reply", "reply": [said]}), strict=False)
+    run = await stage.drive("stream()", streaming(), provider, setup, patience=4 + STEPS * seconds)
+    if run.error is not None:
+        lasted = run.marks["end"] - run.marks["start"]
+        raise Broken(
+            f"a stream with a piece every {seconds / 4:.2f} s was cut off after {lasted:.2f} s by a time-out that ends a silent one"
+            f" after {seconds:.2f} s: {type(run.error).__name__}: {run.error}",
+            run.wire,
+        )
 
 
 @clause("connection/keep-alives-are-no-progress", timed=True, protocol="sse", covers=(163,), policy=True, source=TIMES, why="A proxy's keep-alive comments hide that the model behind it has died.")

@@ -349,6 +349,18 @@ class NoLimitBetweenChunks(Correct):
         self.between = 3600.0
 
 
+@breaks("connection/steady-stream", "by a time-out that ends a silent one")
+class CountsTheWholeStream(Correct):
+    """Takes the limit between two chunks for one of the whole stream."""
+
+    began = 0.0
+
+    async def read(self, pieces: AsyncIterator[bytes], last: float, reply: Reply) -> bytes:
+        if not reply.begun:
+            self.began = last
+        return await super().read(pieces, self.began, reply)
+
+
 @breaks(
     "connection/keep-alives-are-no-progress",
     "hung instead of raising (the server sent nothing but keep-alives)",
