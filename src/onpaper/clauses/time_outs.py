@@ -22,7 +22,7 @@ from onpaper.script import Script, Write
 TIMES = "https://github.com/openai/openai-python/pull/3566"
 LONGEST = 1.0
 """The longest time-out that is waited for several times, in seconds."""
-STEPS = 10
+STEPS = 7
 """How many quarters of a time-out the slow stream lasts."""
 
 

@@ -29,8 +29,6 @@ from onpaper.suite.judge import Item, Judge, clauses_to_judge, plan
 from onpaper.suite.known import apply_known, stale_failures
 from onpaper.suite.processes import CONTEXT, prepare
 
-TIMED = "timed"
-WAITING = (TIMED, "connection")
 SEVERITY = ("not-applicable", "kept", "broken")
 
 
@@ -63,15 +61,19 @@ def check(
 
 
 def _parts(clauses: Iterable[Clause]) -> list[str]:
-    """The parts of the work on a backend, those that take long first."""
+    """The parts of the work on a backend: those that mostly wait first, beside those that take long."""
     sizes = Counter(map(_part_of, clauses))
-    return sorted(sizes, key=lambda part: (part not in WAITING, not part.startswith("property/"), -sizes[part]))
+
+    def rank(part: str) -> tuple[bool, bool, bool, int]:
+        return not part.startswith("timed"), not part.startswith("property"), part != "connection", -sizes[part]
+
+    return sorted(sizes, key=rank)
 
 
 def _part_of(clause: Clause) -> str:
-    """The timed clauses are a part, each property, and of the others each topic."""
+    """The timed clauses are two parts, each property is one, and so is what is left of each topic."""
     if clause.timed:
-        return TIMED
+        return "timed connection" if clause.topic == "connection" else "timed"
     return clause.id if clause.kind == "property" else clause.topic
 
 
