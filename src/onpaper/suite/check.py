@@ -10,8 +10,7 @@ import queue as queues
 import signal
 import sys
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain
@@ -19,17 +18,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from onpaper.clauses import EVERYTHING, Clause
 from onpaper.contract import Contract
 from onpaper.driving.declaration import Declared
 from onpaper.driving.guard import guarded
 from onpaper.driving.verdict import Verdict
 from onpaper.errors import BadInput
-from onpaper.suite.judge import Item, Judge, clauses_to_judge, plan
+from onpaper.suite.judge import Judge, clauses_to_judge, plan
 from onpaper.suite.known import apply_known, stale_failures
+from onpaper.suite.parts import items_of, merged, parts
 from onpaper.suite.processes import CONTEXT, prepare
-
-SEVERITY = ("not-applicable", "kept", "broken")
 
 
 def check(
@@ -46,8 +43,7 @@ def check(
     that ends its own would take along. Raises BadInput.
     """
     prepare()
-    parts = _parts(clauses_to_judge(patterns))
-    work = [(one, part) for one in backends for part in parts]
+    work = [(one, part) for one in backends for part in parts(clauses_to_judge(patterns))]
     found: list[Verdict] = []
     if work:
         with _in_processes(work, tuple(patterns), min(jobs or 2 * (os.cpu_count() or 1), len(work))) as wait:
@@ -55,44 +51,9 @@ def check(
             found = wait(advance)
     verdicts: list[Verdict] = []
     for declared in backends:
-        own = [apply_known(declared, one) for one in _merged(one for one in found if one.backend == declared.name)]
+        own = [apply_known(declared, one) for one in merged(one for one in found if one.backend == declared.name)]
         verdicts += [*own, *stale_failures(declared, own, complete=not patterns)]
     return verdicts
-
-
-def _parts(clauses: Iterable[Clause]) -> list[str]:
-    """The parts of the work on a backend: those that mostly wait first, beside those that take long."""
-    sizes = Counter(map(_part_of, clauses))
-
-    def rank(part: str) -> tuple[bool, bool, bool, int]:
-        return not part.startswith("timed"), not part.startswith("property"), part != "connection", -sizes[part]
-
-    return sorted(sizes, key=rank)
-
-
-def _part_of(clause: Clause) -> str:
-    """The timed clauses are two parts, each property is one, and so is what is left of each topic."""
-    if clause.timed:
-        return "timed connection" if clause.topic == "connection" else "timed"
-    return clause.id if clause.kind == "property" else clause.topic
-
-
-def _items(declared: Declared, patterns: Sequence[str], part: str) -> list[Item]:
-    """The items of a part. What judges everything that was driven belongs to each part that drives for it."""
-    if part.startswith("property/"):
-        return plan(declared, (part,))
-    items = plan(declared, patterns, lambda one: one.everything or _part_of(one) == part)
-    return [item for item in items if item.case is EVERYTHING or _part_of(item.clause) == part]
-
-
-def _merged(found: Iterable[Verdict]) -> list[Verdict]:
-    """One verdict for each item, the worst that a part gave."""
-    merged: dict[str, Verdict] = {}
-    for one in found:
-        before = merged.get(one.id)
-        if before is None or SEVERITY.index(one.verdict) > SEVERITY.index(before.verdict):
-            merged[one.id] = one
-    return list(merged.values())
 
 
 @contextlib.contextmanager
@@ -160,8 +121,7 @@ def _begin(environment: dict[str, str], done: Any, ending: Connection) -> None:
     os.environ.update(environment)
     os.dup2(2, 1)  # standard output may be a report; also for what is printed past Python
     quiet()
-    gc.freeze()  # clauses collect garbage to see what a backend left; what is loaded by now is none
-    gc.set_threshold(50_000, 20, 20)  # they ask for it themselves, and what was seen of each drive stays to the end
+    gc.set_threshold(50_000, 20, 20)  # clauses ask for it themselves, and what was seen of each drive stays to the end
     _done, _judge = done, Judge()
 
 
@@ -184,10 +144,11 @@ def _in_process(packed: dict[str, Any], patterns: tuple[str, ...], part: str) ->
         path, variant = packed["contract"]
         contract = Contract.read(Path(path))
         _backends[name] = Declared(**packed | {"contract": contract.variant(variant) if variant else contract})
+    gc.freeze()  # clauses collect garbage to see what a backend left; what is there by now is none of it
     found = []
     with guarded({}), contextlib.redirect_stdout(sys.stderr):
         stage = _judge.stage(_backends[name])
-        for item in _items(_backends[name], patterns, part):
+        for item in items_of(part, _backends[name], patterns):
             found.append(_judge.found(item))
             _done.put(item.id)
         stage.looked_at = len(stage.runs)
