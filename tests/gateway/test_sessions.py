@@ -8,7 +8,8 @@ import pytest
 from onpaper.errors import BadInput
 from onpaper.exchange import Request
 from onpaper.gateway import Journal, closed_by_client
-from onpaper.gateway.sessions import Sessions, key_of
+from onpaper.gateway.keys import key_of
+from onpaper.gateway.sessions import Sessions
 from onpaper.script import Script, Write
 
 

@@ -17,7 +17,7 @@ from onpaper.errors import BadInput
 from onpaper.exchange import Request
 from onpaper.gateway.answering import Answer, refusal
 from onpaper.gateway.journal import costs_money
-from onpaper.gateway.sessions import key_of
+from onpaper.gateway.keys import key_of
 from onpaper.script import Script, Write
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from onpaper.errors import BadInput, nearest
 from onpaper.exchange import Request
 from onpaper.gateway.answering import Answer, Unanswerable, refusal
 from onpaper.gateway.journal import Journal
+from onpaper.gateway.keys import key_of
 from onpaper.gateway.scripting import answer_for
 from onpaper.script import Script
 
@@ -23,15 +24,6 @@ HEADER = "x-onpaper-session"
 DEFAULT = "default"
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 MOST_SESSIONS = 1000
-KEY_HEADERS = re.compile(r"(?i)authorization|(?:.*-)?(?:api-key|vk)|(?!proxy-).*-authorization")
-
-
-def key_of(request: Request) -> str:
-    """The key that a request carries, without its scheme; empty if there is none. Authorization comes first."""
-    found = {name.lower(): value.strip() for name, value in reversed(request.headers) if KEY_HEADERS.fullmatch(name)}
-    value = found.get("authorization") or next(filter(None, reversed(found.values())), "")
-    scheme, _, rest = value.partition(" ")
-    return rest.strip() or scheme
 
 
 class SessionJournal(Journal):
