@@ -77,7 +77,7 @@ class Contract:
         """A fact by its dotted path, such as `stream.usage.when`."""
         value: Any = self.data
         for key in dotted.split("."):
-            if not isinstance(value, Mapping) or key not in value:
+            if not isinstance(value, dict) or key not in value:
                 return default
             value = value[key]
         return value

@@ -30,13 +30,15 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
     """The template with its placeholders replaced. An unknown placeholder stays as it is: it is ordinary
     text."""
     if isinstance(template, str):
+        if "{" not in template:
+            return template
         whole = _WHOLE.match(template)
         if whole:
             name, optional = whole.groups()
             value = None if name == "null" else values.get(name, template)
             return ABSENT if optional and value is None else value
         return _INSIDE.sub(lambda found: _text(values.get(found[1], found[0])), template)
-    if isinstance(template, Mapping):
+    if isinstance(template, dict):
         filled = {key: fill(value, values) for key, value in template.items()}
         kept = {key: value for key, value in filled.items() if value is not ABSENT}
         return kept if kept or not template else ABSENT
