@@ -59,11 +59,14 @@ def test_every_broken_subject_is_there_to_break_a_clause_and_says_what_is_wrong_
 @pytest.mark.parametrize(("name", "clause"), AIMS, ids=[f"{clause}-{name}" for name, clause in AIMS])
 def test_a_broken_backend_is_blamed_for_its_own_reason(hasty: Judge, name: str, clause: str) -> None:
     subject, said = BACKENDS[name], []
-    for item in plan(subject.declared(), [clause]):
-        verdict = hasty.verdict(item)
-        said.append(f"[{verdict.case}] {verdict.verdict}: {verdict.message[:500]}")
-        if verdict.verdict == "broken" and subject.aims[clause] in verdict.message:
-            return
+    try:
+        for item in plan(subject.declared(), [clause]):
+            verdict = hasty.verdict(item)
+            said.append(f"[{verdict.case}] {verdict.verdict}: {verdict.message[:500]}")
+            if verdict.verdict == "broken" and subject.aims[clause] in verdict.message:
+                return
+    finally:
+        hasty.forget(name)
     pytest.fail(f"{clause} does not say {subject.aims[clause]!r} of {name}:\n" + "\n".join(said))
 
 

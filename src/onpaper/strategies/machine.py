@@ -296,5 +296,6 @@ enter(
         ),
         examples=12,
         machine=machine,
+        socket=True,
     )
 )

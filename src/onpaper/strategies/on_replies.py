@@ -201,6 +201,7 @@ def replace_text(reply: Spoken) -> Spoken:
     name="property/any-fault",
     source="https://github.com/openai/openai-python/issues/2725",
     examples=60,
+    socket=True,
 )
 async def any_fault(subject: Subject, case: Faulty) -> None:
     """Whatever goes wrong on the wire, a call ends in the full text or in an error, never in less that

@@ -35,7 +35,7 @@ class Property:
     `cases` gives the strategy for a subject, `judge` raises `Broken` for a case that breaks the rule.
     `applies` says in a sentence why there is nothing to judge, or nothing. `examples` is how many cases a
     normal run tries. A property of any order of calls has a `machine` instead of cases (see
-    `machine.machine`).
+    `machine.machine`). `socket` tells whether what it is about, connections and their faults, needs one.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Property:
     applies: Callable[[Subject], str] = _always
     examples: int = 30
     machine: Machine | None = None
+    socket: bool = False
 
 
 _REGISTER: dict[str, Property] = {}
@@ -59,13 +60,14 @@ def holds_for(
     source: str,
     applies: Callable[[Subject], str] = _always,
     examples: int = 30,
+    socket: bool = False,
 ) -> Callable[[Judge], Judge]:
     """Register a coroutine as the judge of a property; its docstring is the rule, then how a client is put
     right."""
 
     def register(judge: Judge) -> Judge:
         rule, _, fix = inspect.cleandoc(judge.__doc__ or "").partition("\n\n")
-        enter(Property(name, " ".join(rule.split()), fix.strip(), source, cases, judge, applies, examples))
+        enter(Property(name, " ".join(rule.split()), fix.strip(), source, cases, judge, applies, examples, socket=socket))
         return judge
 
     return register
