@@ -25,7 +25,7 @@ from onpaper.driving.verdict import Verdict
 from onpaper.errors import BadInput
 from onpaper.suite.judge import Judge, clauses_to_judge, plan
 from onpaper.suite.known import apply_known, stale_failures
-from onpaper.suite.parts import items_of, merged, parts
+from onpaper.suite.parts import items_of, merged, parts, waits
 from onpaper.suite.processes import CONTEXT, prepare
 
 
@@ -39,8 +39,8 @@ def check(
     """Judge backends; `expect` is called with the number of items there are, `advance` with the id of each that is done.
 
     The work on each backend is cut into parts, which processes take one after the other. `jobs` limits the processes:
-    by default two for each core, since some mostly wait. No backend is driven in this process, which one
-    that ends its own would take along. Raises BadInput.
+    by default two for each core, of which one mostly waits. No backend is driven in this process, which one that ends
+    its own would take along. Raises BadInput.
     """
     prepare()
     work = [(one, part) for one in backends for part in parts(clauses_to_judge(patterns))]
@@ -63,9 +63,17 @@ def _in_processes(
     """Begin the work; yields what waits for its end."""
     done = CONTEXT.Queue()
     ending, held = CONTEXT.Pipe(duplex=False)  # closed by us, or by our death: the sign to end
-    pool = ProcessPoolExecutor(jobs, mp_context=CONTEXT, initializer=_begin, initargs=(dict(os.environ), done, ending))
+    # What mostly waits has processes of its own: as many as there are cores are busy then, and no more.
+    waiting = jobs // 2 if any(waits(part) for _, part in work) else 0
+    pools = [
+        ProcessPoolExecutor(some, mp_context=CONTEXT, initializer=_begin, initargs=(dict(os.environ), done, ending))
+        for some in (jobs - waiting, waiting)
+        if some
+    ]
     try:
-        futures = [pool.submit(_in_process, _packed(declared), patterns, part) for declared, part in work]
+        futures = [
+            pools[-1 if waits(part) else 0].submit(_in_process, _packed(declared), patterns, part) for declared, part in work
+        ]
 
         def wait(advance: Callable[[str], Any]) -> list[Verdict]:
             told: set[str] = set()  # what looks at everything is judged in several parts
@@ -77,6 +85,9 @@ def _in_processes(
 
             while not all(one.done() for one in futures):
                 _drain(done, tell)
+                for one in futures:
+                    if one.done():
+                        one.result()  # or what went wrong, at once
             _drain(done, tell)
             return list(chain.from_iterable(one.result() for one in futures))
 
@@ -91,7 +102,8 @@ def _in_processes(
         held.close()
         # Waits no longer than the processes take to see it. A pool left to end by itself closes the pipe that
         # concurrent.futures writes to when the interpreter exits, and that prints a traceback.
-        pool.shutdown(wait=True, cancel_futures=True)
+        for pool in pools:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _drain(done: Any, advance: Callable[[str], Any]) -> None:

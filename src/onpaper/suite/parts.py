@@ -14,13 +14,14 @@ SEVERITY = ("not-applicable", "kept", "broken")
 
 
 def parts(clauses: Iterable[Clause]) -> list[str]:
-    """The parts that these clauses are in: those that mostly wait first, beside those that take long."""
+    """The parts that these clauses are in, about the longest first."""
     sizes = Counter(map(_part_of, clauses))
+    return sorted(sizes, key=lambda part: (not part.startswith("timed"), part != "recorded", not part.startswith("property"), -sizes[part]))
 
-    def rank(part: str) -> tuple[bool, bool, bool, int]:
-        return not part.startswith("timed"), not part.startswith("property"), part not in ("recorded", "connection"), -sizes[part]
 
-    return sorted(sizes, key=rank)
+def waits(part: str) -> bool:
+    """Whether the clauses of a part mostly wait, for time-outs and for others."""
+    return part.startswith("timed") or part == "connection"
 
 
 def _part_of(clause: Clause) -> str:
