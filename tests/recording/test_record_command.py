@@ -342,7 +342,8 @@ def test_a_server_that_gives_the_key_away_leaves_no_trace_on_disk(tmp_path: Path
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, *arguments],
         cwd=project,
-        env={**os.environ, "DEMO_KEY": KEY, "TMPDIR": str(temporary), "HOME": str(home)},
+        # Python's own notes of what it compiled are no trace of ours
+        env={**os.environ, "DEMO_KEY": KEY, "TMPDIR": str(temporary), "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=30,
