@@ -306,15 +306,23 @@ async def test_all_backends_share_one_tls_context(
     provider: Any, build: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contexts = []
-    make = httpx.AsyncClient.__init__
+    make = httpx.AsyncHTTPTransport.__init__
 
     def remember(self: Any, **settings: Any) -> None:
         contexts.append(settings["verify"])
         make(self, **settings)
 
-    monkeypatch.setattr(httpx.AsyncClient, "__init__", remember)
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "__init__", remember)
     provider.replies(WHOLE)
     for kind in (VLLMBackend, VLLMBackend):
         await build(kind).complete(HELLO)
     assert len(contexts) == 2
     assert contexts[0] is contexts[1]
+
+
+async def test_a_cookie_is_not_kept(provider: Any, build: Any) -> None:
+    provider.replies(WHOLE, set_cookie="session=1; Path=/")
+    backend = build(VLLMBackend)
+    await backend.complete(HELLO)
+    await backend.complete(HELLO)
+    assert [asked.headers.get("cookie") for asked in provider.asked] == [None, None]

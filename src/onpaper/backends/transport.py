@@ -30,6 +30,13 @@ MAX_BODY = 64 * 1024 * 1024
 """The largest reply that is read whole, in bytes."""
 IDLE_SECONDS = 30.0
 """How long an unused connection is kept."""
+HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "gzip, deflate",  # what httpx reads with any set of packages
+    "Connection": "keep-alive",
+    "User-Agent": f"python-httpx/{httpx.__version__}",
+}
+"""What every request says, beside the key."""
 
 
 @dataclass(frozen=True)
@@ -138,17 +145,18 @@ class Body:
 class Transport:
     """Sends requests to one provider with one key, over one pool of connections for each event loop.
 
-    Redirects are not followed, and the environment's proxies and netrc are not used: a request goes where the
-    caller said, with the key that the caller gave. Of the environment only `SSL_CERT_FILE` and `SSL_CERT_DIR`
-    count.
+    It is httpx without its client: redirects are not followed, no cookie is kept, and the environment's proxies
+    and netrc are not used. A request goes where the caller said, with the key that the caller gave. Of the
+    environment only `SSL_CERT_FILE` and `SSL_CERT_DIR` count.
     """
 
     def __init__(self, base_url: str, key: Key, timeouts: Timeouts) -> None:
         self.base_url = checked_url(base_url)
         self.timeouts = timeouts
         self._key = key
-        self._clients: dict[
-            asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, AsyncGenerator[None, None]]
+        self._extensions = {"timeout": httpx.Timeout(None, connect=timeouts.connect).as_dict()}
+        self._pools: dict[
+            asyncio.AbstractEventLoop, tuple[httpx.AsyncHTTPTransport, AsyncGenerator[None, None]]
         ] = {}
 
     @asynccontextmanager
@@ -159,16 +167,20 @@ class Transport:
 
         Raises BackendError for any other status, ConnectionFailed, BackendTimeout and IncompleteReply.
         """
-        client = await self._client()
-        headers = {} if content is None else {"Content-Type": "application/json"}
-        request = client.build_request(method, self.base_url + path, content=content, headers=headers)
+        pool = await self._pool()
+        headers = {**HEADERS, **self._key.headers}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        url = self.base_url + path
+        request = httpx.Request(method, url, headers=headers, content=content, extensions=self._extensions)
         deadline = _moment(total or self.timeouts.total)
         limit, when = _earliest(("first_byte", _moment(self.timeouts.first_byte)), ("total", deadline))
         try:
             async with asyncio.timeout_at(when):
-                response = await client.send(request, stream=True)
+                response = await pool.handle_async_request(request)
         except (TimeoutError, httpx.HTTPError) as error:
-            raise _translated(error, limit) from error
+            raise _translated(error, limit, _origin(request)) from error
+        response.request = request
         try:
             if response.status_code != 200:
                 seconds = min(ERROR_SECONDS, self.timeouts.between_chunks or ERROR_SECONDS)
@@ -184,46 +196,41 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the connections. A later call opens new ones."""
-        if entry := self._clients.pop(asyncio.get_running_loop(), None):
+        if entry := self._pools.pop(asyncio.get_running_loop(), None):
             await entry[1].aclose()
         self.close_soon()
 
     def close_soon(self) -> None:
         """Let each event loop close its own connections, from a function that cannot wait for it."""
-        self._clients.clear()  # with its last reference gone, `_until_closed` runs to its end on its loop
+        self._pools.clear()  # with its last reference gone, `_until_closed` runs to its end on its loop
 
-    async def _client(self) -> httpx.AsyncClient:
+    async def _pool(self) -> httpx.AsyncHTTPTransport:
         loop = asyncio.get_running_loop()
-        if loop not in self._clients:
-            self._clients = {each: entry for each, entry in self._clients.items() if not each.is_closed()}
-            client = httpx.AsyncClient(
-                headers=self._key.headers,
-                verify=_tls(),
-                trust_env=False,
-                timeout=httpx.Timeout(None, connect=self.timeouts.connect),
-                # No bound on connections: a stream that a caller forgot must not make the next call wait.
-                limits=httpx.Limits(max_connections=None, keepalive_expiry=IDLE_SECONDS),
-            )
-            lifetime = _until_closed(client)
-            self._clients[loop] = client, lifetime
+        if loop not in self._pools:
+            self._pools = {each: entry for each, entry in self._pools.items() if not each.is_closed()}
+            # No bound on connections: a stream that a caller forgot must not make the next call wait.
+            limits = httpx.Limits(max_connections=None, keepalive_expiry=IDLE_SECONDS)
+            pool = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False, limits=limits)
+            lifetime = _until_closed(pool)
+            self._pools[loop] = pool, lifetime
             await anext(lifetime)
-        return self._clients[loop][0]
+        return self._pools[loop][0]
 
 
-async def _until_closed(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
-    """Closes the client when it is closed itself: by `aclose`, when its last reference goes, or when its
+async def _until_closed(pool: httpx.AsyncHTTPTransport) -> AsyncGenerator[None, None]:
+    """Closes the pool when it is closed itself: by `aclose`, when its last reference goes, or when its
     event loop shuts down (`loop.shutdown_asyncgens`). So no socket outlives its loop, and a second loop
     starts afresh.
     """
     try:
         yield
     finally:
-        await client.aclose()
+        await pool.aclose()
 
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """One context for all clients: making one takes tens of milliseconds."""
+    """One context for all pools: making one takes tens of milliseconds."""
     return httpx.create_ssl_context()
 
 
@@ -236,14 +243,14 @@ def _earliest(*limits: tuple[str, float | None]) -> tuple[str, float | None]:
     return min(limits, key=lambda limit: math.inf if limit[1] is None else limit[1])
 
 
-def _translated(error: Exception, limit: str) -> BackendError:
+def _translated(error: Exception, limit: str, origin: str = "") -> BackendError:
     """The HTTP library's exception as this package's; `limit` names the time limit that was set."""
     if isinstance(error, TimeoutError):
         return BackendTimeout(f"the provider took too long: the time limit {limit!r} ran out")
     if isinstance(error, httpx.ConnectTimeout):
         return BackendTimeout("the provider took too long: the time limit 'connect' ran out")
     if isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol):
-        return ConnectionFailed(f"no connection to {_origin(error.request)}: {error}")
+        return ConnectionFailed(f"no connection to {origin}: {error}")
     if isinstance(error, httpx.DecodingError):
         return UnusableReply(f"the reply's content encoding is broken: {error}")
     return IncompleteReply(f"the connection broke before the reply was complete: {error!r}")
