@@ -10,6 +10,7 @@ import queue as queues
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -27,6 +28,9 @@ from onpaper.suite.judge import Judge, clauses_to_judge, plan
 from onpaper.suite.known import apply_known, stale_failures
 from onpaper.suite.parts import items_of, merged, parts, waits
 from onpaper.suite.processes import CONTEXT, prepare
+
+TELLING = 0.2
+"""Seconds between two words of a process on how far it is: each wakes three threads."""
 
 
 def check(
@@ -109,7 +113,8 @@ def _in_processes(
 def _drain(done: Any, advance: Callable[[str], Any]) -> None:
     with contextlib.suppress(queues.Empty):
         while True:
-            advance(done.get(timeout=0.05))
+            for id in done.get(timeout=0.05):
+                advance(id)
 
 
 def quiet() -> None:
@@ -157,13 +162,17 @@ def _in_process(packed: dict[str, Any], patterns: tuple[str, ...], part: str) ->
         contract = Contract.read(Path(path))
         _backends[name] = Declared(**packed | {"contract": contract.variant(variant) if variant else contract})
     gc.freeze()  # clauses collect garbage to see what a backend left; what is there by now is none of it
-    found = []
+    found: list[Verdict] = []
+    told, then = 0, time.monotonic()
     with guarded({}), contextlib.redirect_stdout(sys.stderr):
         stage = _judge.stage(_backends[name])
         for item in items_of(part, _backends[name], patterns):
             found.append(_judge.found(item))
-            _done.put(item.id)
+            if time.monotonic() - then > TELLING:
+                _done.put([one.id for one in found[told:]])
+                told, then = len(found), time.monotonic()
         stage.looked_at = len(stage.runs)
+    _done.put([one.id for one in found[told:]])
     return found
 
 
