@@ -164,22 +164,16 @@ class SharesItsCounts(Correct):
 
 
 @breaks("reply/own-call", "that overlapped was told the finish reason")
-class SharesItsEnding(Correct):
+class SharesItsEnding(SharesItsCounts):
     """Keeps what was heard last on the client, and tells it when a call ends."""
-
-    latest: Reply
-
-    def counts(self, reply: Reply, chunk: Value, choice: Value) -> None:
-        super().counts(reply, chunk, choice)
-        self.latest = reply
 
     def report(self, reply: Reply, stats: Any) -> dict[str, Any]:
         reply.finish = self.latest.finish
-        return super().report(reply, stats)
+        return Correct.report(self, reply, stats)
 
 
 @breaks("reply/own-call", "that overlapped was told the tool calls")
-class SharesItsCalls(SharesItsEnding):
+class SharesItsCalls(SharesItsCounts):
     """Keeps the tool calls of whichever call was heard of last on the client."""
 
     def report(self, reply: Reply, stats: Any) -> dict[str, Any]:
