@@ -124,7 +124,7 @@ def test_faults_are_left_out_by_name(schedule: Any) -> None:
 @given(strategies.fault_schedules(streamed(), socket=False))
 @some
 def test_without_a_socket_only_those_faults_are_drawn_that_need_none(schedule: Any) -> None:
-    from onpaper.gateway.respx_face import only_on_a_socket
+    from onpaper.gateway.in_place import only_on_a_socket
 
     assert not only_on_a_socket(faults.apply(streamed(), schedule))
 

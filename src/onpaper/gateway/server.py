@@ -125,6 +125,11 @@ class Server:
         return self.url + "/v1"
 
     @property
+    def closed(self) -> bool:
+        """Whether it was stopped."""
+        return self._listening.fileno() < 0
+
+    @property
     def open_connections(self) -> int:
         return len(self.open)
 

@@ -74,7 +74,7 @@ def _applied(script: Script, one: Mapping[str, Any], socket: bool) -> Script | N
 
 
 def _needs_socket(script: Script) -> bool:
-    from onpaper.gateway.respx_face import only_on_a_socket
+    from onpaper.gateway.in_place import only_on_a_socket
 
     return bool(only_on_a_socket(script))
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Coroutine, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from onpaper.answer import Provider
 from onpaper.driving.guard import guarded
 from onpaper.driving.stage import KEY, Setup, Stage
 from onpaper.driving.verdict import NotApplicable
+from onpaper.gateway.httpcore_face import answering_in_place
 from onpaper.strategies.properties import Runner
 from onpaper.strategies.subject import Subject
-
-if TYPE_CHECKING:
-    from onpaper.gateway import Server
 
 SECONDS = 20.0
 """How long one case of a property may take."""
@@ -34,7 +32,7 @@ def subject_on(stage: Stage, *, socket: bool = True) -> Iterator[tuple[Subject, 
     with (
         stage.hall.gateway(Provider(stage.contract, strict=False)) as server,
         guarded(stage.environment(server)),
-        contextlib.nullcontext() if socket else _answering_in_place(server) as router,
+        contextlib.nullcontext() if socket else answering_in_place(server),
     ):
 
         def make(**kwargs: Any) -> Any:
@@ -55,9 +53,6 @@ def subject_on(stage: Stage, *, socket: bool = True) -> Iterator[tuple[Subject, 
             except TimeoutError as error:
                 stage.stopped = str(error)
                 raise
-            finally:
-                if router is not None:
-                    router.reset()  # it remembers every request
 
         try:
             yield subject, run
@@ -65,18 +60,3 @@ def subject_on(stage: Stage, *, socket: bool = True) -> Iterator[tuple[Subject, 
             if stage.stopped:
                 raise TimeoutError(stage.stopped) from None
             raise
-
-
-@contextlib.contextmanager
-def _answering_in_place(server: Server) -> Iterator[Any]:
-    """Answer httpx clients as the server does and into its journal, through respx: a third of the time of a socket."""
-    import respx
-
-    from onpaper.gateway.respx_face import RespxFace
-
-    settle = server.journal.settle
-    server.journal.settle = lambda: settle() if server.journal.connections else None
-    with respx.mock(assert_all_called=False) as router:
-        RespxFace(router, server.url, lambda request: server.answer(request), server.journal)
-        router.route().pass_through()
-        yield router
