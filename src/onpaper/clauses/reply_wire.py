@@ -22,8 +22,8 @@ async def any_cut(stage: Stage, play: Play) -> None:
     """
     await stage.plain_complete()
     answer = answer_of(play, stage.contract)
-    # in lockstep, so that a client that keeps up meets each piece in a read of its own
-    run = await stage.drive("complete()", completing(), lambda request: replace(answer(request), lockstep=True))
+    # over a socket in lockstep, so that a client that keeps up meets each piece in a read of its own
+    run = await stage.drive("complete()", completing(), lambda request: replace(answer(request), lockstep=True), in_place=True)
     run.must_say()
 
 

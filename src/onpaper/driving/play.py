@@ -31,6 +31,11 @@ class Play:
     def id(self) -> str:
         return f"{self.name}@{self.source}/{self.cut}"
 
+    @property
+    def recut(self) -> bool:
+        """Whether its bytes are cut in another way than they came in."""
+        return self.cut in CUTS
+
 
 def plays(*names: str, cuts: Iterable[str] = ("events",)) -> tuple[Play, ...]:
     """Plays of mocks, each in each cut."""

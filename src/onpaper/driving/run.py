@@ -48,6 +48,8 @@ class Run:
     counting: frozenset[str] = frozenset()
     """The methods that take `stats`."""
     streamed: bool = False
+    in_place: bool = False
+    """Whether it was answered without a socket where that could be done."""
     ordinary: bool = False
     """Whether nothing about it was out of the ordinary: a plain call, and a plain reply."""
 

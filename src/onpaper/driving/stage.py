@@ -73,6 +73,8 @@ class Stage:
     factory: Callable[..., Any]
     seen: dict[Hashable, Run] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
+    in_place: bool = True
+    """Whether the other cuts of a reply are played without a socket: each is exact there, and takes a third of the time."""
     looked_at: int = 0
     """How many of the runs have been shown to the clauses that look at everything."""
     patience: float = PATIENCE
@@ -138,8 +140,11 @@ class Stage:
         *,
         memo: Hashable = None,
         patience: float | None = None,
+        in_place: bool | None = None,
     ) -> Run:
         """Make a backend, let `act` use it, close it, and give back what happened.
+
+        `in_place` tells that no socket is needed, as it is for the other cuts of a reply.
 
         Drives of the same `memo` are done once. An error of the subject ends up in the run, never here.
         """
@@ -154,6 +159,8 @@ class Stage:
         run = Run(self.contract, operation, play.id if isinstance(play, Play) else "", key=setup.key)
         run.streamed = operation == "stream()"
         run.model = setup.model or self.declared.model_name
+        recut = isinstance(play, Play) and play.recut
+        run.in_place = self.in_place and (recut if in_place is None else in_place)
         run.ordinary = memo in ORDINARY and play == HELLO and setup == PLAIN
         self.driving = run, key
         if operation in self.hanging:
@@ -184,6 +191,15 @@ class Stage:
         elif operation in ("prefill()", "list_models()"):
             given = (copied(MESSAGES),) if operation == "prefill()" else ()
             await self.call(operation.removesuffix("()"), HELLO, PLAIN, *given)
+
+    def over_sockets(self) -> bool:
+        """Play everything over a socket from now on, and forget what was not. Tells whether there was any."""
+        without = [run for run in self.runs if run.in_place] if self.in_place else []
+        for run in without:
+            run.notes["judged"] = True  # and no clause blames it for its requests
+        self.seen = {key: run for key, run in self.seen.items() if not run.in_place}
+        self.in_place = self.in_place and not without
+        return bool(without)
 
     def _note_hanging(self, run: Run) -> None:
         if not isinstance(run.error, Hung):
@@ -264,7 +280,11 @@ class Stage:
 
         before = set(asyncio.all_tasks())
         tls = untrusted() if setup.untrusted else None
-        with self.hall.gateway(keeping, tls) as server, guarded(self.environment(server, setup)) as strayed:
+        with (
+            self.hall.gateway(keeping, tls) as server,
+            guarded(self.environment(server, setup)) as strayed,
+            _answering_in_place(server) if run.in_place else contextlib.nullcontext(),
+        ):
             run.notes["url"], run.notes["server"] = server.url, server
             self._due_in(self.patience)
             try:
@@ -386,6 +406,12 @@ class Stage:
             found = {name: getattr(backend, name, None) for name in INTERFACE}
             self.methods = {name: signature(method) for name, method in found.items() if callable(method)}
             self.counting = frozenset(name for name in ("stream", "complete") if self.takes(name, "stats"))
+
+
+def _answering_in_place(server: Server) -> contextlib.AbstractContextManager[None]:
+    from onpaper.gateway.httpcore_face import answering_in_place  # and with it httpx
+
+    return answering_in_place(server)
 
 
 @lru_cache(maxsize=1)

@@ -92,6 +92,11 @@ def answer_of_cassette(name: str, contract: Contract) -> Callable[[Request], Scr
     tape = next((one for one in tapes(contract) if one.name == name), None)
     if tape is None:
         raise BadInput(f"there is no cassette {name!r} that contract {contract.name!r} judges")
-    other = Provider(contract, strict=False)
+    other = _provider(contract).afresh()
     script = script_of(tape.exchange)
     return lambda request: script if other.kind_of(request) == "chat" else other(request)
+
+
+@lru_cache(maxsize=64)
+def _provider(contract: Contract) -> Provider:
+    return Provider(contract, strict=False)

@@ -153,7 +153,7 @@ class Judge:
         clause, start = item.clause, time.monotonic()
         outcome, message = "kept", ""
         try:
-            self._run_patiently(item)
+            self._run_fairly(item)
         except NotApplicable as reason:
             outcome, message = "not-applicable", str(reason)
         except Broken as broken:
@@ -187,6 +187,15 @@ class Judge:
             keys.update(one for one in found if len(one) >= SHORTEST_KEY and KEY not in one and " " not in one)  # not the scheme
         self._keys[item.declared.name] = len(stage.runs), keys
         return Masker(keys).text(message) if keys else message
+
+    def _run_fairly(self, item: Item) -> None:
+        """Judge an item, and blame nobody for what was played without a socket: then it is judged over one."""
+        try:
+            self._run_patiently(item)
+        except (Broken, TimeoutError):
+            if not self.stage(item.declared).over_sockets():
+                raise
+            self._run_patiently(item)
 
     def _run_patiently(self, item: Item) -> None:
         """Judge a clause that measures time up to three times before it blames: the machine may have been busy."""
