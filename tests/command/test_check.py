@@ -147,6 +147,21 @@ def test_junit_goes_to_standard_output_as_json_does(project: Path) -> None:
     assert list(project.glob("-")) == []
 
 
+SCRIPT = """
+from onpaper.driving import declaration
+from onpaper.suite.check import check
+
+declared = declaration.declare("right", {"factory": "mypkg.llm:Right", "contract": "litellm", "env": {"VUI_LITELLM_KEY": "{key}"}})
+print(*sorted({one.verdict for one in check([declared], ["usage/counts"])}))
+"""
+
+
+def test_a_run_can_be_started_from_any_script_and_does_not_run_it_again(project: Path) -> None:
+    (project / "judge.py").write_text(SCRIPT)
+    done = subprocess.run([sys.executable, "judge.py"], cwd=project, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("kept\n", "")
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_run_that_is_ended_leaves_no_process_behind(number: signal.Signals, status: int, project: Path) -> None:
     os.mkfifo(project / "begun")

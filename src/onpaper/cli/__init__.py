@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import contextlib
 import errno
+import gc
 import io
 import json
 import os
@@ -57,6 +59,8 @@ def options(
 
 def main() -> None:
     """Run the command line: bad input is one sentence and exit 2, never a traceback."""
+    gc.set_threshold(50_000, 20, 20)  # imports make much, and no garbage
+    atexit.register(gc.freeze)  # nor does the end of a process need any looked for
     if sys.argv[1:2] == ["check"] and not {"-h", "--help"} & set(sys.argv):
         from onpaper.suite.processes import prepare
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Annotated, Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from onpaper.cli import app, console
 from onpaper.errors import BadInput, nearest
+
+if TYPE_CHECKING:
+    from onpaper.suite.check import Progress
 
 
 @app.command(short_help="Judge backends: which promise is broken, and the bytes.")
@@ -36,7 +40,7 @@ def check(
     Exit 0: all kept. 1: a `must` is broken (with --strict: or a `should`), or of a backend nothing was judged (with
     --clause: of all of them). 2: the command cannot be carried out.
     """
-    from onpaper.report import files, terminal
+    from onpaper.report import files
     from onpaper.report.summary import red
     from onpaper.suite import check as running
 
@@ -47,8 +51,7 @@ def check(
     chosen = chosen_backends(backends or [], contract, env or [], arg or [], can or [], model)
     patterns = tuple(clause or ())
     start = time.monotonic()
-    with terminal.progress(console(stderr=True)) as (expect, advance):
-        verdicts = running.check(chosen, patterns, advance, jobs or None, expect)
+    verdicts = running.check(chosen, patterns, jobs or None, _shown)
     seconds = time.monotonic() - start
     for path, text in ((json_file, files.as_json), (junit, lambda found: files.as_junit(found, strict))):
         if path == "-":
@@ -56,9 +59,18 @@ def check(
         elif path:
             files.write(path, text(verdicts))
     if "-" not in (json_file, junit):
+        from onpaper.report import terminal
+
         terminal.report(console(), verdicts, strict, seconds, quiet, whole=not patterns)
     files.job_summary(verdicts, strict)
     raise typer.Exit(1 if red(verdicts, strict, whole=not patterns) else 0)
+
+
+def _shown() -> AbstractContextManager[Progress]:
+    """The progress of a run, on a terminal. What draws it is imported while others work."""
+    from onpaper.report import terminal
+
+    return terminal.progress(console(stderr=True))
 
 
 def chosen_backends(names: list[str], contract: str, env: list[str], args: list[str], can: list[str], model: str) -> list[Any]:

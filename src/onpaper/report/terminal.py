@@ -24,10 +24,11 @@ SHOWN = 20
 
 
 @contextlib.contextmanager
-def progress(console: Console) -> Iterator[tuple[Callable[[int], Any], Callable[[str], Any]]]:
-    """A progress display on a terminal, nothing elsewhere; yields `expect(count)` and `advance(text)`."""
+def progress(console: Console) -> Iterator[tuple[Callable[[int], Any] | None, Callable[[str], Any]]]:
+    """A progress display on a terminal, nothing elsewhere; yields `expect(count)`, None where nobody looks, and
+    `advance(text)`."""
     if not console.is_terminal:
-        yield lambda count: None, lambda text: None
+        yield None, lambda text: None
         return
     columns = (TextColumn("judging"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as bar:

@@ -27,20 +27,22 @@ from onpaper.errors import BadInput
 from onpaper.suite.judge import Judge, clauses_to_judge, plan
 from onpaper.suite.known import apply_known, stale_failures
 from onpaper.suite.parts import items_of, merged, parts, waits
-from onpaper.suite.processes import CONTEXT, prepare
+from onpaper.suite.processes import CONTEXT, apart_from_main, prepare
 
 TELLING = 0.2
 """Seconds between two words of a process on how far it is: each wakes three threads."""
+
+Progress = tuple[Callable[[int], Any] | None, Callable[[str], Any]]
+"""What is called with the number of items there are (None where nobody looks), and with the id of each that is done."""
 
 
 def check(
     backends: Sequence[Declared],
     patterns: Sequence[str] = (),
-    advance: Callable[[str], Any] = lambda _: None,
     jobs: int | None = None,
-    expect: Callable[[int], Any] = lambda _: None,
+    watch: Callable[[], contextlib.AbstractContextManager[Progress]] = lambda: contextlib.nullcontext((None, lambda _: None)),
 ) -> list[Verdict]:
-    """Judge backends; `expect` is called with the number of items there are, `advance` with the id of each that is done.
+    """Judge backends. `watch` shows the progress, from when the work has begun.
 
     The work on each backend is cut into parts, which processes take one after the other. `jobs` limits the processes:
     by default two for each core, of which one mostly waits. No backend is driven in this process, which one that ends
@@ -50,8 +52,10 @@ def check(
     work = [(one, part) for one in backends for part in parts(clauses_to_judge(patterns))]
     found: list[Verdict] = []
     if work:
-        with _in_processes(work, tuple(patterns), min(jobs or 2 * (os.cpu_count() or 1), len(work))) as wait:
-            expect(sum(len(plan(one, patterns)) for one in backends))
+        jobs = min(jobs or 2 * (os.cpu_count() or 1), len(work))
+        with _in_processes(work, tuple(patterns), jobs) as wait, watch() as (expect, advance):
+            if expect is not None:  # it takes a moment: a plan knows each recording
+                expect(sum(len(plan(one, patterns)) for one in backends))
             found = wait(advance)
     verdicts: list[Verdict] = []
     for declared in backends:
@@ -75,9 +79,11 @@ def _in_processes(
         if some
     ]
     try:
-        futures = [
-            pools[-1 if waits(part) else 0].submit(_in_process, _packed(declared), patterns, part) for declared, part in work
-        ]
+        with apart_from_main():
+            futures = [
+                pools[-1 if waits(part) else 0].submit(_in_process, _packed(declared), patterns, part)
+                for declared, part in work
+            ]
 
         def wait(advance: Callable[[str], Any]) -> list[Verdict]:
             told: set[str] = set()  # what looks at everything is judged in several parts
