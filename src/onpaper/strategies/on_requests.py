@@ -278,7 +278,7 @@ async def arguments_untouched(subject: Subject, case: Call) -> None:
             raise Broken(f"the call changed {name} of its caller from {before!r} to {after!r}")
 
 
-@holds_for(calls, name="property/body-accepted", source=SOURCE, examples=40)
+@holds_for(calls, name="property/body-accepted", source=SOURCE, examples=30)
 async def body_accepted(subject: Subject, case: Call) -> None:
     """Every body is one that the contract's schema takes, and the provider, played strictly, answers it.
 
