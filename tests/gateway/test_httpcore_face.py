@@ -96,6 +96,15 @@ async def test_what_only_a_socket_can_play_goes_over_one_and_is_asked_for_once(s
     assert (len(asked), len(server.journal), server.journal.connections) == (1, 1, 1)
 
 
+async def test_a_reply_that_never_ends_is_waited_for_on_a_connection(server):
+    server.answer = lambda request: Script(writes=(Write(b"one"),), end="hang")
+    with answering_in_place(server.server):
+        async with httpx.AsyncClient(base_url=server.url, timeout=0.05) as impatient:
+            with pytest.raises(httpx.ReadTimeout):
+                await read(impatient)
+    assert server.journal.connections == 1
+
+
 async def test_other_servers_are_reached_as_usual(server):
     with ServerThread(lambda request: Script(writes=(Write(b"other"),))) as other, answering_in_place(server.server):
         async with httpx.AsyncClient() as client:
