@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from onpaper.driving.hall import Hall
+from onpaper.driving.hall import Hall, LoopThread
 
 
 @pytest.fixture
@@ -38,3 +39,20 @@ def test_a_time_out_inside_is_not_taken_for_the_limit(hall: Hall) -> None:
 def test_the_limit_says_how_long_it_was(hall: Hall) -> None:
     with pytest.raises(TimeoutError, match=r"not done in 0\.05 s"):
         hall.drive(asyncio.sleep(30), 0.05)
+
+
+class SlowToClose(asyncio.SelectorEventLoop):
+    """A loop whose closing takes longer than the first word to end it."""
+
+    def close(self) -> None:
+        until = time.monotonic() + 0.4
+        while time.monotonic() < until:
+            pass
+        super().close()
+
+
+def test_a_thread_that_is_given_up_while_it_closes_its_loop_raises_nothing() -> None:
+    thread = LoopThread("slow", SlowToClose)
+    thread.leave()
+    thread._thread.join(5)
+    assert thread.loop.is_closed()  # and what a thread raises is an error of the test

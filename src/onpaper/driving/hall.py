@@ -44,6 +44,7 @@ class LoopThread:
 
     def __init__(self, name: str, make: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
         self.loop = make()
+        self._closing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -51,6 +52,7 @@ class LoopThread:
         asyncio.set_event_loop(self.loop)
         with contextlib.suppress(Stopped):
             self.loop.run_forever()
+        self._closing = True
         self.loop.close()  # here, because whoever stops it does not wait for ever
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
@@ -66,7 +68,7 @@ class LoopThread:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(LOOK)
         for _ in range(5):  # what holds up the first may not hold up the next
-            if not self._thread.is_alive():
+            if self._closing or not self._thread.is_alive():
                 return
             ident = ctypes.c_ulong(self._thread.ident or 0)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(Stopped))
