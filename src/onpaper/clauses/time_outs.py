@@ -84,7 +84,7 @@ async def steady(stage: Stage, case: Case) -> None:
         )
 
 
-@clause("connection/keep-alives-are-no-progress", timed=True, protocol="sse", covers=(163,), policy=True, source=TIMES, why="A proxy's keep-alive comments hide that the model behind it has died.")
+@clause("connection/keep-alives-are-no-progress", timed=True, protocol="sse", covers=(163,), level="should", policy=True, source=TIMES, why="A proxy's keep-alive comments hide that the model behind it has died.")
 async def keepalives(stage: Stage, case: Case) -> None:
     """Keep-alive comments do not count as progress: a stream of nothing else is an error once the time-out between chunks has passed."""
     setup = limited(stage, "between")
