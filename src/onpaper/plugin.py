@@ -62,7 +62,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         return None
     from onpaper.suite.scheduling import scheduler
 
-    return scheduler(config, log)
+    return scheduler(config, log, ITEMS)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

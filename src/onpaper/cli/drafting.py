@@ -13,7 +13,7 @@ import typer
 
 from onpaper.cli import console, print_json
 from onpaper.cli.live import ask_first
-from onpaper.cli.recording import Outcome, record_all
+from onpaper.cli.outcome import Outcome, record_all
 from onpaper.errors import BadInput
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import typer
 
 from onpaper.cli import Json, app, console, print_json
 from onpaper.cli.live import BaseUrl, KeyEnv, Model, Yes, ask_first, check_writable, chosen_model, key_from
-from onpaper.cli.recording import give_up, needs_url
+from onpaper.cli.outcome import give_up
+from onpaper.cli.recording import needs_url
 from onpaper.errors import BadInput, nearest
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -21,6 +20,7 @@ from onpaper.gateway.faults import known_faults
 from onpaper.gateway.journal import Journal
 from onpaper.gateway.masking import rows
 from onpaper.gateway.metrics import CONTENT_TYPE, exposition
+from onpaper.gateway.operation import OPERATIONS, PREFIX, operation
 from onpaper.gateway.server import Route
 from onpaper.gateway.sessions import Session, Sessions
 from onpaper.script import Script, Write
@@ -28,44 +28,9 @@ from onpaper.script import Script, Write
 if TYPE_CHECKING:
     from onpaper.gateway.workers import Workers
 
-PREFIX = "/_onpaper/"
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 MOST_ROWS = 1000
 NOT_OURS = ("cross-site", "same-site")
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One thing the endpoint does: its method, path and summary, and the function that does it."""
-
-    method: str
-    path: str
-    summary: str
-    run: Callable[[Admin, Mapping[str, str], Request], Script]
-    name: str
-    takes_body: bool
-    pattern: re.Pattern[str]
-
-
-OPERATIONS: list[Operation] = []
-
-
-def operation(method: str, path: str, takes_body: bool = False) -> Callable[[Any], Any]:
-    """Enter a method into the table; its docstring is the summary."""
-
-    pattern = re.compile(
-        "".join(
-            f"(?P<{part[1:-1]}>[^/]+)" if part[:1] == "{" else re.escape(part)
-            for part in re.split(r"(\{\w+\})", path)
-        )
-    )
-
-    def enter(run: Callable[[Admin, Mapping[str, str], Request], Script]) -> Any:
-        about = " ".join((run.__doc__ or "").split())
-        OPERATIONS.append(Operation(method, path, about, run, run.__name__, takes_body, pattern))
-        return run
-
-    return enter
 
 
 class Admin:
@@ -150,7 +115,7 @@ class Admin:
         """This endpoint, described in OpenAPI 3.1."""
         from onpaper.gateway.openapi import description
 
-        return _json(description())
+        return _json(description(OPERATIONS))
 
     @operation("GET", "/_onpaper/metrics")
     def metrics(self, where: Mapping[str, str], request: Request) -> Script:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from onpaper.gateway.admin import OPERATIONS, Operation
+from onpaper.gateway.operation import Operation
 from onpaper.gateway.scripting import KEYS
 
 TYPES: dict[Any, Any] = {
@@ -28,12 +28,12 @@ ABOUT = {
 }
 
 
-def description() -> dict[str, Any]:
-    """The OpenAPI document as JSON values."""
+def description(operations: Iterable[Operation]) -> dict[str, Any]:
+    """The OpenAPI document of these operations, as JSON values."""
     from onpaper import __version__
 
     paths: dict[str, dict[str, Any]] = {}
-    for operation in OPERATIONS:
+    for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     return {
         "openapi": "3.1.0",

@@ -14,12 +14,12 @@ from typing import Any
 
 from onpaper.errors import BadInput
 from onpaper.exchange import Request
-from onpaper.gateway.admin import PREFIX
 from onpaper.gateway.answering import Answer, refusal
 from onpaper.gateway.entry import Counts, Entry
 from onpaper.gateway.journal import Journal
 from onpaper.gateway.journal_file import JournalFile
 from onpaper.gateway.limits import Limits
+from onpaper.gateway.operation import PREFIX
 from onpaper.gateway.scripting import answer_for
 from onpaper.gateway.server import Server, listen
 from onpaper.gateway.sessions import Sessions

@@ -6,15 +6,18 @@ from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling
 
-from onpaper.plugin import ITEMS
-
 
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    items = ""
+    """The file that the items of backends come from."""
+
     def _split_scope(self, nodeid: str) -> str:
         file, _, rest = nodeid.partition("::")
-        return "::".join((file, rest.partition("::")[0])) if file.endswith(ITEMS) else nodeid
+        return "::".join((file, rest.partition("::")[0])) if file.endswith(self.items) else nodeid
 
 
-def scheduler(config: Any, log: Any) -> Any:
-    """The scheduler for `-n` with the default distribution."""
-    return _Scheduling(config, log)
+def scheduler(config: Any, log: Any, items: str) -> Any:
+    """The scheduler for `-n` with the default distribution; `items` is the file that the items of backends come from."""
+    scheduling = _Scheduling(config, log)
+    scheduling.items = items
+    return scheduling
