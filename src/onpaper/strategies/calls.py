@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from hypothesis import strategies as st
 
+from onpaper.contract import Contract
 from onpaper.strategies.accepted import Accepted
 from onpaper.strategies.conversation import messages, tools
 from onpaper.strategies.drawing import kept, some_of
@@ -44,15 +46,16 @@ class Given(Shown):
         return f"Backend({made}).{self.method}(messages{given})"
 
 
-def values_of(subject: Subject, name: str) -> st.SearchStrategy[Any]:
+@lru_cache(maxsize=512)
+def values_of(contract: Contract, name: str) -> st.SearchStrategy[Any]:
     """What may be given for a parameter of the interface; any number for one the contract does not take."""
-    names = named_by(subject.contract, name)
+    names = named_by(contract, name)
     if not names:
         return st.integers(1, 100)
-    schema = schema_of(subject.contract, names[0])
+    schema = schema_of(contract, names[0])
     if name in WHOLE:
         schema = {"allOf": [schema, {"type": "integer"}]}
-    values = Accepted(subject.contract.schema["$defs"]).of(schema, name)
+    values = Accepted(contract.schema["$defs"]).of(schema, name)
     return values.filter(lambda value: value != []) if name == "stop" else values
 
 
@@ -63,7 +66,7 @@ def taken(subject: Subject, name: str) -> bool:
 
 def givens(subject: Subject, *, accepted: bool = False, most: int = 3) -> st.SearchStrategy[Given]:
     """Calls with any parameters of the interface, at `most` so many; with `accepted` only those that the contract takes."""
-    values = {name: values_of(subject, name) for name in (*SAMPLED, *BY_CALL)}
+    values = {name: values_of(subject.contract, name) for name in (*SAMPLED, *BY_CALL)}
 
     def some(names: list[str]) -> st.SearchStrategy[Kwargs]:
         fit = [name for name in names if taken(subject, name) or (not accepted and name in SAMPLED)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal, overload
 
 from hypothesis import strategies as st
@@ -98,6 +98,7 @@ def sampling(
     return anew(_valid(contract, places) if valid else _wrong(contract, places))
 
 
+@lru_cache(maxsize=4096)
 def place(contract: Contract, name: str) -> tuple[str, ...] | None:
     """The path of a sampling parameter in the contract's bodies, such as `("options", "top_k")`.
 
