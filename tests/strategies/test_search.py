@@ -44,6 +44,24 @@ async def at_most_ten(subject: Subject, case: int) -> None:
         raise Broken(f"{case} is more than ten")
 
 
+def test_the_cases_are_the_same_whatever_else_is_loaded(run: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[Any]] = []
+
+    async def note(subject: Subject, case: Any) -> None:
+        seen[-1].append(case)
+
+    def look() -> None:
+        seen.append([])
+        strategies.search(rule(note, st.integers(), examples=500), SUBJECT, run)
+
+    look()
+    (tmp_path / "of_a_project.py").write_text(f"NUMBERS = {[10**6 + 7 * number for number in range(900)]}")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("of_a_project")
+    look()
+    assert seen[0] == seen[1]
+
+
 def test_the_smallest_case_is_found_and_named(run: Any) -> None:
     found = strategies.search(rule(at_most_ten), SUBJECT, run)
     assert found is not None

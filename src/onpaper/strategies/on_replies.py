@@ -72,7 +72,7 @@ def _replies(subject: Subject, *, framed: bool, errors: bool) -> st.SearchStrate
     return st.one_of([replies(subject.contract, stream=kind, framed=framed, errors=errors) for kind in kinds])
 
 
-@holds_for(_cuts, name="property/any-framing-any-cut", source=WHATWG, examples=60)
+@holds_for(_cuts, name="property/any-framing-any-cut", source=WHATWG, examples=90)
 async def any_framing_any_cut(subject: Subject, case: Cut) -> None:
     """Any reply, in any framing that means the same and under any cut, gives the same text, tool calls and
     usage.
@@ -200,7 +200,7 @@ def replace_text(reply: Spoken) -> Spoken:
     _faulty,
     name="property/any-fault",
     source="https://github.com/openai/openai-python/issues/2725",
-    examples=40,
+    examples=60,
     socket=True,
 )
 async def any_fault(subject: Subject, case: Faulty) -> None:

@@ -37,7 +37,7 @@ SOURCE = "https://github.com/fluxions-ai/vui/pull/18"
     name="property/precedence",
     source=SOURCE,
     applies=has_parameters,
-    examples=40,
+    examples=50,
 )
 async def precedence(subject: Subject, case: Given) -> None:
     """A parameter is what the call says, else what the constructor says, else the method's default.

@@ -15,6 +15,7 @@ from hypothesis import seed as seeded
 from hypothesis.configuration import set_hypothesis_home_dir, storage_directory
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky, Unsatisfiable
+from hypothesis.internal.conjecture import providers
 from hypothesis.stateful import run_state_machine_as_test
 
 from onpaper.driving.verdict import Broken
@@ -74,7 +75,7 @@ def search(
         print_blob=False,
     )
     try:
-        with _storage_elsewhere():
+        with _storage_elsewhere(), _same_cases_everywhere():
             (_look if rule.machine is None else _walk)(looking, seed, options)
     except Unsatisfiable:
         return None
@@ -96,6 +97,30 @@ def _storage_elsewhere() -> Iterator[None]:
         yield
     finally:
         set_hypothesis_home_dir(before)
+
+
+@contextlib.contextmanager
+def _same_cases_everywhere() -> Iterator[None]:
+    """Draw the same cases whatever else is loaded. Hypothesis mixes in constants that it finds in the modules of the project
+    that it runs in, so that an edit there, or another order of tests, would change what is found; it has no setting for
+    that. What a person's own tests draw stays as it was.
+    """
+    usual = {name: getattr(providers, name) for name in _NO_CONSTANTS}
+    for name, value in _NO_CONSTANTS.items():
+        setattr(providers, name, value)
+    try:
+        yield
+    finally:
+        for name, value in usual.items():
+            setattr(providers, name, value)
+
+
+_NO_CONSTANTS: dict[str, Any] = {}
+"""What Hypothesis asks for constants, and where it remembers those that fit, of a project that has none."""
+if hasattr(providers, "_get_local_constants") and hasattr(providers, "CONSTANTS_CACHE"):
+    _none = providers.Constants()
+    _NO_CONSTANTS["_get_local_constants"] = lambda: _none
+    _NO_CONSTANTS["CONSTANTS_CACHE"] = type(providers.CONSTANTS_CACHE)(1024)
 
 
 class _Shelf(ExampleDatabase):
