@@ -112,10 +112,18 @@ class Sequence(Shown):
 
 def sequences(subject: Subject) -> st.SearchStrategy[Sequence]:
     """Two calls with parameters that the contract takes; the backend is made for the first."""
-    # What a call of many words leaves behind shows in one that does not say the same, and most often in one of none.
-    bare = st.sampled_from([Given(method) for method in replying(subject)])
-    wordy = givens(subject, accepted=True, most=len(SAMPLED) + len(BY_CALL))
-    return st.builds(Sequence, bare | givens(subject, accepted=True), wordy.map(lambda one: Given(one.method, {}, one.call)))
+    return st.builds(Sequence, bare(subject) | givens(subject, accepted=True), wordy(subject))
+
+
+def bare(subject: Subject) -> st.SearchStrategy[Given]:
+    """Calls without parameters: what another call left behind shows in these most often."""
+    return st.sampled_from([Given(method) for method in replying(subject)])
+
+
+def wordy(subject: Subject) -> st.SearchStrategy[Given]:
+    """Calls with as many parameters as there are: these leave most behind. The constructor is given none."""
+    given = givens(subject, accepted=True, most=len(SAMPLED) + len(BY_CALL))
+    return given.map(lambda one: Given(one.method, {}, one.call))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from onpaper.driving.verdict import Broken
 from onpaper.exchange import Exchange, Request
 from onpaper.mock import Say
 from onpaper.script import Script
-from onpaper.strategies.calls import givens
+from onpaper.strategies.calls import Given, bare, wordy
 from onpaper.strategies.on_requests import SOURCE
 from onpaper.strategies.properties import Property, enter
 from onpaper.strategies.subject import METHODS, NotMade, Subject, close
@@ -89,8 +89,16 @@ def machine(
 
         # ---- calls ---------------------------------------------------------------------------------------
 
-        @step(given=givens(subject, accepted=True))
+        @step(given=bare(subject))
         def call(self, given: Any) -> None:
+            self._call(given)
+
+        @step(given=wordy(subject))
+        def call_with_parameters_and_without(self, given: Any) -> None:
+            self._call(given)
+            self._call(Given(given.method))
+
+        def _call(self, given: Any) -> None:
             told.append(f"await backend.{given.method}(…, {given.call})")
             one = self._do(self._ask(given.method, given.kwargs))
             self.expected += 1
@@ -294,7 +302,7 @@ enter(
         applies=lambda subject: (
             "" if any(map(subject.has, METHODS)) else "the backend has neither stream() nor complete()"
         ),
-        examples=12,
+        examples=8,
         machine=machine,
         socket=True,
     )
