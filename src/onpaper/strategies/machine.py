@@ -17,7 +17,7 @@ from onpaper.driving.verdict import Broken
 from onpaper.exchange import Exchange, Request
 from onpaper.mock import Say
 from onpaper.script import Script
-from onpaper.strategies.calls import Given, bare, wordy
+from onpaper.strategies.calls import Given, bare, replying, wordy
 from onpaper.strategies.on_requests import SOURCE
 from onpaper.strategies.properties import Property, enter
 from onpaper.strategies.subject import METHODS, NotMade, Subject, close
@@ -214,6 +214,8 @@ def machine(
 
             if self._do(switch()):
                 self.model = name
+                for method in replying(subject):
+                    self._call(Given(method))
 
         @step()
         def list_models(self) -> None:
