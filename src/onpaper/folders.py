@@ -41,7 +41,7 @@ def find(kind: str, name: str, suffix: str = ".toml", project: Path | None = Non
     """The file of that name. Raises BadInput, naming the known and the nearest, when there is none."""
     thing = kind.removesuffix("s")
     if not NAME.match(name):
-        raise BadInput(f"{name!r} cannot be the name of a {thing}: names are like 'groq' or 'cut-mid-event'")
+        raise BadInput(f"{name!r} cannot be the name of a {thing}: names are like 'my-gateway' or 'cut-mid-event'")
     for folder in search_path(kind, project):
         path = folder / f"{name}{suffix}"
         if path.is_file():

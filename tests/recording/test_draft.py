@@ -258,7 +258,7 @@ def test_a_failure_of_the_server_shows_nothing_of_the_parameter(
         (["groq", "--new"], "there is a contract 'groq' already"),
         (
             ["Mine!", "--new"],
-            "'Mine!' cannot be the name of a contract: names are like 'groq' or 'my-gateway'",
+            "'Mine!' cannot be the name of a contract: names are like 'my-gateway'",
         ),
         (
             ["mine", "chat", "--new"],

@@ -41,7 +41,7 @@ def check_name(name: str) -> Path:
     from onpaper import folders
 
     if not folders.NAME.match(name):
-        raise BadInput(f"{name!r} cannot be the name of a contract: names are like 'groq' or 'my-gateway'")
+        raise BadInput(f"{name!r} cannot be the name of a contract: names are like 'my-gateway'")
     if name in folders.names("contracts"):
         path = folders.find("contracts", name)
         raise BadInput(
