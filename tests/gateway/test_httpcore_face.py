@@ -72,15 +72,12 @@ async def test_status_and_headers_arrive(server, client):
 
 async def test_a_reply_that_is_cut_off_ends_in_the_same_error(server, client):
     server.answer = lambda request: Script(writes=(Write(b"one"),), end="cut")
-    errors = []
-    with answering_in_place(server.server):
-        with pytest.raises(httpx.RemoteProtocolError) as raised:
-            await read(client)
-        errors.append(str(raised.value))
-    with pytest.raises(httpx.RemoteProtocolError) as raised:
+    with answering_in_place(server.server), pytest.raises(httpx.RemoteProtocolError) as without:
         await read(client)
-    assert [*errors, str(raised.value)] == ["peer closed connection without sending complete message body", str(raised.value)]
-    assert errors[0] in str(raised.value)
+    with pytest.raises(httpx.RemoteProtocolError) as over:
+        await read(client)
+    assert str(without.value) == "peer closed connection without sending complete message body"
+    assert str(over.value).startswith(str(without.value))  # httpx goes on to say how much is missing
 
 
 async def test_what_only_a_socket_can_play_goes_over_one_and_is_asked_for_once(server, client):

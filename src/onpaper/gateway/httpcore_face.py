@@ -79,6 +79,7 @@ _WAYS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
 """Where httpcore is asked, and what takes its place while there are faces."""
 _usual: list[Callable[..., Any]] = []
 """What stood there before."""
+_faces: list[_Face] = []
 _changing = threading.Lock()
 
 
@@ -120,6 +121,3 @@ class _Face:
                 del self._passed_on[number]
                 return lambda _: script, self._server.journal, request
         return self._server.answer, self._server.journal, request
-
-
-_faces: list[_Face] = []

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
 from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -143,8 +144,8 @@ def _begin(environment: dict[str, str], done: Any, ending: Connection) -> None:
     os.environ.clear()  # a server of forks keeps the environment in which it was started
     os.environ.update(environment)
     os.dup2(2, 1)  # standard output may be a report; also for what is printed past Python
+    import_module("onpaper.suite.imports")  # done already where processes are forked
     quiet()
-    gc.set_threshold(50_000, 20, 20)  # clauses ask for it themselves, and what was seen of each drive stays to the end
     _done, _judge = done, Judge()
 
 
