@@ -20,13 +20,16 @@ from onpaper.clauses.operations import operate
 from onpaper.driving.acts import MESSAGES, completing, listing, opened, streaming
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run
-from onpaper.driving.stage import HELLO, PLAIN, Setup, Stage
+from onpaper.driving.stage import HELLO, Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
 from onpaper.mock import Mock
 from onpaper.script import Script
 
 REUSE = "https://github.com/openai/openai-python/issues/3440"
+
+LETS_GO = 2.0
+"""Within how many seconds a connection that nobody needs any more is closed."""
 
 
 async def read(backend: Any, messages: Any = MESSAGES) -> str:
@@ -155,12 +158,12 @@ async def aclose(stage: Stage, case: Case) -> None:
             await read(backend)
         await backend.aclose()
         journal = run.notes["server"].journal
-        await journal.async_wait_for(lambda one: len(one.closures) >= one.connections, 2)
+        await journal.async_wait_for(lambda one: len(one.closures) >= one.connections, LETS_GO)
         await backend.aclose()
 
-    run = await stage.drive("aclose()", act)
+    run = await stage.drive("aclose()", act, waits=LETS_GO)
     if isinstance(run.error, TimeoutError):
-        raise Broken("2 s after aclose() a connection was still open")
+        raise Broken(f"{LETS_GO:g} s after aclose() a connection was still open")
     run.must_not_raise()
 
 
@@ -299,14 +302,14 @@ async def leaves_nothing(stage: Stage, case: Case) -> None:
         await backend.aclose()
         journal = run.notes["server"].journal
         with contextlib.suppress(TimeoutError):
-            await journal.async_wait_for(lambda one: len(one.closures) >= one.connections, 2)
+            await journal.async_wait_for(lambda one: len(one.closures) >= one.connections, LETS_GO)
         run.notes["open"] = journal.connections - len(journal.closures)
 
     gc.collect()  # what earlier cases left is not this one's
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         threads = threading.active_count()
-        run = await stage.drive(f"{case.id}()", act, HELLO, PLAIN)
+        run = await stage.drive(f"{case.id}()", act, waits=LETS_GO)
         gc.collect()
     run.must_not_raise()
     if run.leftovers:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from onpaper.clauses import Case, clause
-from onpaper.clauses.connection import closing, read
+from onpaper.clauses.connection import LETS_GO, closing, read
 from onpaper.driving.acts import MESSAGES, opened
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run
@@ -65,13 +65,13 @@ async def released(stage: Stage, case: Case) -> None:
             except LookupError:
                 pass
         gc.collect()
-        await journal.async_wait_for(closed_by_client(), 2)
+        await journal.async_wait_for(closed_by_client(), LETS_GO)
 
-    run = await stage.drive("stream()", act, endless)
+    run = await stage.drive("stream()", act, endless, waits=LETS_GO)
     if isinstance(run.error, Hung) and case.id != "cancel" and "left" not in run.notes:
         raise NotApplicable("nothing came out that could be left: see sse/as-it-arrives")
     if isinstance(run.error, TimeoutError):
-        raise Broken(f"2 s after the caller left ({case.id}) the connection was still open")
+        raise Broken(f"{LETS_GO:g} s after the caller left ({case.id}) the connection was still open")
     run.must_not_raise()
 
 
@@ -89,11 +89,11 @@ async def released_reply(stage: Stage, case: Case) -> None:
             raise NotApplicable("the call waits in a thread, which nobody can cancel")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await journal.async_wait_for(closed_by_client(), 2)
+        await journal.async_wait_for(closed_by_client(), LETS_GO)
 
-    run = await stage.drive("complete()", act, lambda request: replace(answer(request), head_after=30.0))
+    run = await stage.drive("complete()", act, lambda request: replace(answer(request), head_after=30.0), waits=LETS_GO)
     if isinstance(run.error, TimeoutError):
-        raise Broken("2 s after the call was cancelled the connection was still open")
+        raise Broken(f"{LETS_GO:g} s after the call was cancelled the connection was still open")
     run.must_not_raise()
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
+from onpaper.clauses.connection import LETS_GO
 from onpaper.clauses.leaving import works_in_a_thread
 from onpaper.clauses.operations import HISTORY, PREFIX, prefilled
 from onpaper.driving.acts import MESSAGES, copied, opened
@@ -191,11 +192,11 @@ async def released(stage: Stage, case: Case) -> None:
             raise NotApplicable("the call waits in a thread, which nobody can cancel")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await journal.async_wait_for(closed_by_client(), 2)
+        await journal.async_wait_for(closed_by_client(), LETS_GO)
 
-    run = await stage.drive("prefill()", act, lambda request: replace(answer(request), head_after=30.0))
+    run = await stage.drive("prefill()", act, lambda request: replace(answer(request), head_after=30.0), waits=LETS_GO)
     if isinstance(run.error, TimeoutError):
-        raise Broken("the connection of a cancelled prefill stayed open for 2 s")
+        raise Broken(f"the connection of a cancelled prefill stayed open for {LETS_GO:g} s")
     run.must_not_raise()
 
 

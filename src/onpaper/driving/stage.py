@@ -140,11 +140,13 @@ class Stage:
         *,
         memo: Hashable = None,
         patience: float | None = None,
+        waits: float = 0.0,
         in_place: bool | None = None,
     ) -> Run:
         """Make a backend, let `act` use it, close it, and give back what happened.
 
-        `in_place` tells that no socket is needed, as it is for the other cuts of a reply.
+        `waits` is how long (seconds) `act` itself may wait for something to show in the journal: that is beyond the
+        subject's time. `in_place` tells that no socket is needed, as it is for the other cuts of a reply.
 
         Drives of the same `memo` are done once. An error of the subject ends up in the run, never here.
         """
@@ -169,7 +171,7 @@ class Stage:
         else:
             async with self.backend(run, play, setup) as backend:
                 if backend is not None:
-                    await self._perform(act, backend, run, (patience or self.patience) * self.slowness())
+                    await self._perform(act, backend, run, (patience or self.patience) * self.slowness() + waits)
             self._note_hanging(run)
         if failure := run.notes.get("own failure"):
             if isinstance(failure, BadInput):
