@@ -19,6 +19,9 @@ End = Literal["clean", "cut", "reset", "hang", "half-close", "timeout", "open"]
 `hang` (the server kept silent), `half-close` (the server closed its sending side only), `timeout` (the client
 gave up), `open` (the client went away, or the exchange is still running)."""
 
+SILENT: tuple[End, ...] = ("hang", "timeout", "open")
+"""The endings in which the server said no more, whoever ended it: played again, each is a `hang`."""
+
 
 def header(headers: Iterable[tuple[str, str]], name: str) -> str | None:
     """The first value of a header, by its case-insensitive name (RFC 9110 §5.1), or None."""

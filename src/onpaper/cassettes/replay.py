@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Literal
 
-from onpaper.exchange import Chunk, End, Exchange, Reply
+from onpaper.exchange import SILENT, Chunk, End, Exchange, Reply
 from onpaper.script import Script, Transfer, Write
 from onpaper.wire.coding import READABLE, decoded
 
@@ -115,4 +115,4 @@ def _announced(reply: Reply) -> int | None:
 
 
 def _end(end: End) -> End:
-    return "hang" if end in ("timeout", "open") else end
+    return "hang" if end in SILENT else end

@@ -13,16 +13,13 @@ from typing import Any, cast
 import httpcore
 import httpx
 
-from onpaper.exchange import Request
+from onpaper.exchange import SILENT, Request
 from onpaper.gateway.answering import Answer, ask
 from onpaper.gateway.entry import Entry
 from onpaper.gateway.in_place import only_on_a_socket, reply
 from onpaper.gateway.journal import Journal
 from onpaper.gateway.server import Server
 from onpaper.script import Script
-
-SILENT = ("hang", "timeout", "open")
-"""Endings that a client waits through: how long is for a real connection to show."""
 
 
 @contextlib.contextmanager
@@ -104,7 +101,7 @@ class _Face:
         asked = Request(request.method.decode("ascii"), request.url.target.decode("ascii"), headers, body)
         entry = Entry(asked, 0, time.monotonic())
         script, entry.problem = ask(self._server.answer, asked)
-        if only_on_a_socket(script) or script.end in SILENT:
+        if only_on_a_socket(script) or script.end in SILENT:  # how long a client waits is for a real connection to show
             self._passed_on.append((asked, script))
             request.stream = httpx.ByteStream(body)
             return None

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import httpx
 
-from onpaper.exchange import Headers
+from onpaper.exchange import SILENT, Headers
 from onpaper.gateway.entry import Entry
 from onpaper.gateway.framing import Plan, plan
 from onpaper.gateway.journal import Journal
@@ -138,7 +138,7 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     def finish(self) -> None:
         """Carry out the ending; raises what httpx raises for it."""
         plan, entry = self._plan, self._entry
-        end = "hang" if plan.end in ("timeout", "open") else plan.end
+        end = "hang" if plan.end in SILENT else plan.end
         entry.end = end
         entry.end_fired = bool(plan.end_fault)
         self.close()

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable
 from time import monotonic
 
+from onpaper.exchange import SILENT
 from onpaper.gateway.entry import Entry
 from onpaper.gateway.framing import Plan
 from onpaper.gateway.lockstep import Lockstep
@@ -168,7 +169,7 @@ class Playing:
         if end == "half-close" and not transport.can_write_eof():
             end, fault = "cut", ""
             entry.problem = "TLS has no half-closed connections, so this one was cut"
-        if end in ("hang", "timeout", "open"):  # the client has to give up
+        if end in SILENT:  # the client has to give up
             entry.end = "hang"
         elif end == "half-close":
             transport.write_eof()
