@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from onpaper.cassettes import Cassette, Provenance, find, load, save
-from onpaper.cassettes.judging import KnownFailure, apply_known, judge_replies, known_failures, reply_clauses
+from onpaper.cassettes.judging import judge_replies, known_failures, reply_clauses
 from onpaper.contract import Contract
+from onpaper.driving.known import KnownFailure, apply_known
 from onpaper.driving.verdict import Verdict
 from onpaper.errors import BadInput
 from onpaper.exchange import Chunk, Exchange, Reply, Request

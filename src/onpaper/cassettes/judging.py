@@ -8,55 +8,24 @@ has expired is red.
 from __future__ import annotations
 
 import datetime
-import fnmatch
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from onpaper.cassettes.cassette import Cassette
 from onpaper.clauses import Clause, View, register
 from onpaper.contract import Contract
+from onpaper.driving.known import KnownFailure, apply_known
 from onpaper.driving.verdict import Verdict
-from onpaper.errors import BadInput, nearest
+from onpaper.errors import nearest
 from onpaper.exchange import Chunk, Exchange, Reply
 from onpaper.suite.judge import judge_exchange
 from onpaper.wire.coding import READABLE, decoded
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFailure:
-    """A clause that a real server is known to break: in the cases whose `folder/case` the glob `case` matches
-    (each of them), or, without one, somewhere."""
-
-    clause: str
-    reason: str
-    case: str | None = None
-    source: str = ""
-    expires: datetime.date | None = None
-
-    def covers(self, verdict: Verdict) -> bool:
-        return verdict.clause == self.clause and (
-            self.case is None or fnmatch.fnmatchcase(verdict.case, self.case)
-        )
-
-
 def known_failures(contract: Contract) -> tuple[KnownFailure, ...]:
     """The entries of a contract. Raises BadInput for a date that is none."""
-    return tuple(_entry(contract, one) for one in contract.own.get("known-failures", ()))
-
-
-def _entry(contract: Contract, value: dict[str, Any]) -> KnownFailure:
-    expires = value.get("expires")
-    if isinstance(expires, str):
-        try:
-            expires = datetime.date.fromisoformat(expires)
-        except ValueError:
-            raise BadInput(
-                f"{contract.path}: known-failures: expires {expires!r} is not a date like 2027-03-01"
-            ) from None
-    return KnownFailure(value["clause"], value["reason"], value.get("case"), value.get("source", ""), expires)
+    return tuple(KnownFailure.read(one, f"{contract.path}: known-failures") for one in contract.own.get("known-failures", ()))
 
 
 def reply_clauses() -> dict[str, Clause]:
@@ -79,8 +48,7 @@ def judge_replies(cassettes: Iterable[Cassette], today: datetime.date | None = N
         contract = Contract.load(name)
         found = [verdict for cassette in judged for verdict in _verdicts(cassette, contract)]
         entries = known_failures(contract)
-        applied = partial(apply_known, entries, today=today or datetime.date.today())
-        verdicts += [*map(applied, found), *stale(contract, entries, found, judged)]
+        verdicts += [*(apply_known(entries, one, today) for one in found), *stale(contract, entries, found, judged)]
     return verdicts
 
 
@@ -155,27 +123,6 @@ def _without_coding(reply: Reply, chunks: tuple[Chunk, ...]) -> Reply:
     return replace(reply, headers=headers, chunks=chunks)
 
 
-def apply_known(entries: Sequence[KnownFailure], found: Verdict, today: datetime.date) -> Verdict:
-    """A verdict with the known failures applied: listed and broken is `known`; listed and kept is red."""
-    entry = next((one for one in entries if one.covers(found)), None)
-    if entry is None:
-        return found
-    if found.verdict == "broken":
-        if entry.expires is not None and entry.expires < today:
-            said = f"the known failure expired on {entry.expires} ({entry.reason}); {found.message}"
-            return _red(found, said)
-        return replace(
-            found,
-            verdict="known",
-            message=f"{entry.reason} ({entry.source or 'no source'}) — {found.message}",
-        )
-    if found.verdict == "kept" and entry.case is not None:
-        return _red(
-            found, f"listed as a known failure ({entry.reason}), and it passes: remove or narrow the entry"
-        )
-    return found
-
-
 def stale(
     contract: Contract, entries: Sequence[KnownFailure], found: Sequence[Verdict], judged: Sequence[Cassette]
 ) -> Iterator[Verdict]:
@@ -204,7 +151,3 @@ def _beside(contract: Path, cassette: Path | None) -> bool:
     return (
         cassette is not None and cassette.resolve().parent.parent.parent == contract.resolve().parent.parent
     )
-
-
-def _red(found: Verdict, message: str) -> Verdict:
-    return replace(found, verdict="broken", level="must", message=message)

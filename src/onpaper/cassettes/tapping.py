@@ -10,18 +10,13 @@ from pathlib import Path
 from urllib.parse import SplitResult
 
 from onpaper.cassettes.cassette import INVALID_ORIGIN, Cassette, CassetteError, Provenance
-from onpaper.cassettes.judging import (
-    apply_known,
-    kind_of,
-    known_failures,
-    readable,
-    replies_of,
-)
+from onpaper.cassettes.judging import kind_of, known_failures, readable, replies_of
 from onpaper.cassettes.recorder import is_loopback, recorder_name
 from onpaper.cassettes.redaction import Redactor
 from onpaper.cassettes.store import save
 from onpaper.clauses import View
 from onpaper.contract import Contract
+from onpaper.driving.known import apply_known
 from onpaper.driving.verdict import Verdict
 from onpaper.exchange import Exchange
 from onpaper.gateway.masking import secrets_of
@@ -78,11 +73,10 @@ class Tap:
 
     def _verdicts(self, exchange: Exchange, kind: str) -> list[Verdict]:
         known = [one for one in known_failures(self.contract) if one.case is None]
-        today = datetime.date.today()
         exchange = self._at_its_place(readable(exchange))
         found = [*judge_exchange(exchange, View(self.contract), self.contract.name, kind, ("request",))]
         found += replies_of(exchange, self.contract, kind) if exchange.reply else []
-        return [self._hidden(apply_known(known, one, today)) for one in found]
+        return [self._hidden(apply_known(known, one)) for one in found]
 
     def _at_its_place(self, exchange: Exchange) -> Exchange:
         """The exchange as if the server had the provider's own base path: where a server is, is its own affair."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import importlib
 import os
 import sys
@@ -14,22 +13,13 @@ from typing import Any
 
 from onpaper.contract import Contract
 from onpaper.datafile import check
+from onpaper.driving.known import KnownFailure
 from onpaper.errors import BadInput, nearest
 
 STATES = ("yes", "refuses", "ignores")
 RESULTS = ("done_reason", "tool_calls", "reasoning", "errors", "unterminated_event", "retries", "set_model")
 PARAMETERS = ("max_tokens", "temperature", "top_k", "top_p", "presence_penalty", "stop", "tools", "sampling")
 TIMEOUTS = ("connect", "first_byte", "between")
-
-
-@dataclass(frozen=True, slots=True)
-class KnownFailure:
-    """A clause that a backend is known to break: still run; red when it passes, is unknown, or has expired."""
-
-    clause: str
-    reason: str
-    case: str | None = None
-    expires: datetime.date | None = None
 
 
 @dataclass(frozen=True)
@@ -150,19 +140,9 @@ def declare(name: str, value: Mapping[str, Any], where: str = "the command line"
         dict(value.get("args", {})),
         dict(value.get("capabilities", {})),
         {which: dict(args) for which, args in value.get("timeouts", {}).items()},
-        tuple(_known(name, one, where) for one in value.get("known-failures", ())),
+        tuple(KnownFailure.read(one, f"{where}: backend {name!r}") for one in value.get("known-failures", ())),
         value.get("model", ""),
     )
-
-
-def _known(name: str, value: Mapping[str, Any], where: str) -> KnownFailure:
-    expires = value.get("expires")
-    if isinstance(expires, str):
-        try:
-            expires = datetime.date.fromisoformat(expires)
-        except ValueError:
-            raise BadInput(f"{where}: backend {name!r}: expires {expires!r} is not a date like 2027-03-01") from None
-    return KnownFailure(value["clause"], value["reason"], value.get("case"), expires)
 
 
 def pairs(values: Sequence[str], option: str) -> dict[str, str]:

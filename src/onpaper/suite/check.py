@@ -23,10 +23,11 @@ from typing import Any
 from onpaper.contract import Contract
 from onpaper.driving.declaration import Declared
 from onpaper.driving.guard import guarded
+from onpaper.driving.known import apply_known
 from onpaper.driving.verdict import Verdict
 from onpaper.errors import BadInput
 from onpaper.suite.judge import Judge, clauses_to_judge, plan
-from onpaper.suite.known import apply_known, stale_failures
+from onpaper.suite.known import stale_failures
 from onpaper.suite.parts import items_of, merged, parts, waits
 from onpaper.suite.processes import CONTEXT, apart_from_main, prepare
 
@@ -60,7 +61,7 @@ def check(
             found = wait(advance)
     verdicts: list[Verdict] = []
     for declared in backends:
-        own = [apply_known(declared, one) for one in merged(one for one in found if one.backend == declared.name)]
+        own = [apply_known(declared.known_failures, one) for one in merged(one for one in found if one.backend == declared.name)]
         verdicts += [*own, *stale_failures(declared, own, complete=not patterns)]
     return verdicts
 

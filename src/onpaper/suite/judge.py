@@ -14,6 +14,7 @@ from onpaper.clauses.operations import operate
 from onpaper.driving.declaration import Declared
 from onpaper.driving.guard import guarded
 from onpaper.driving.hall import Blocked, Hall
+from onpaper.driving.known import apply_known
 from onpaper.driving.play import Play, speaks
 from onpaper.driving.run import Hung, Run
 from onpaper.driving.stage import KEY, Stage
@@ -21,7 +22,6 @@ from onpaper.driving.verdict import Broken, NotApplicable, Verdict
 from onpaper.errors import BadInput
 from onpaper.exchange import Exchange
 from onpaper.gateway.masking import Masker, secrets_of
-from onpaper.suite.known import apply_known
 
 CASE_SECONDS = 60.0
 """The most that one case may take; each drive in it has a shorter limit of its own."""
@@ -146,7 +146,7 @@ class Judge:
 
     def verdict(self, item: Item) -> Verdict:
         """Judge one item, known failures applied."""
-        return apply_known(item.declared, self.found(item))
+        return apply_known(item.declared.known_failures, self.found(item))
 
     def found(self, item: Item) -> Verdict:
         """Judge one item, as if there were no list of known failures."""
