@@ -12,6 +12,7 @@ from typing import Any
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.clauses.conditions import accepts, needs_tools, needs_value, offers_tools, refused
 from onpaper.clauses.operations import HISTORY, UNICODE, WEATHER, operate
+from onpaper.contract import Contract
 from onpaper.driving.acts import completing, streaming
 from onpaper.driving.play import Play
 from onpaper.driving.run import Run
@@ -66,7 +67,7 @@ async def stream_flag(stage: Stage, case: Case) -> None:
 
 @clause(
     "body/model",
-    cases=(Case("openai/gpt-4o-mini"), Case("qwen3.5:4b"), Case("org/модель-ü:latest"), Case("gpt-4o-mini")),
+    cases=(Case("openai/gpt-4o-mini"), Case("qwen3.5:4b"), Case("Org/Модель-ü:Latest-Q4_K_M"), Case("gpt-4o-mini")),
     covers=(140,),
     source=INTERFACE,
     why="Gateways name models with slashes and colons; a client that cuts or escapes them asks for another model.",
@@ -221,8 +222,8 @@ async def tools_omitted(stage: Stage, case: Case) -> None:
 ODD_TOOL = {
     "type": "function",
     "function": {
-        "name": "odd",
-        "description": "",
+        "name": "Odd-Tool_2",
+        "description": " Odd.\n",
         "parameters": {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "type": "object",
@@ -241,12 +242,26 @@ ODD_TOOL = {
     why="A schema that is tidied up on the way (empty enums, type lists, $defs) asks the model for something else.",
 )
 async def tools_unchanged(stage: Stage, case: Case) -> None:
-    """Tool definitions go out exactly as they were given."""
+    """Tool definitions go out exactly as they were given: their names, their schemas, and `strict` where the provider
+    knows it.
+
+    Pass them through; do not put them together anew from the keys that you know.
+    """
     if not offers_tools(stage):
         raise NotApplicable("complete() takes no tools")
-    run = await stage.complete(Play("tool-call"), tools=[ODD_TOOL, WEATHER])
-    if run.body.get("tools") != [ODD_TOOL, WEATHER]:
+    tools = [ODD_TOOL, _strict(stage.contract) or WEATHER]
+    run = await stage.complete(Play("tool-call"), tools=tools)
+    if run.body.get("tools") != tools:
         raise Broken("the tool definitions were changed", run.chats[0].request.body, "request body")
+
+
+def _strict(contract: Contract) -> dict[str, Any] | None:
+    """A tool that asks for a strict schema; None where the contract does not know that key, or refuses it."""
+    function = WEATHER["function"]
+    strict = {**WEATHER, "function": {**function, "strict": True, "parameters": {**function["parameters"], "additionalProperties": False}}}
+    known = "strict" in contract.get("body.definitions.function.properties", {})
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": [strict]}
+    return strict if known and not contract.violations(body) else None
 
 
 @clause(

@@ -22,6 +22,14 @@ ORDINARY: dict[str, Messages] = {
     "": [*MESSAGES, *TURN],
     "long": [*MESSAGES, *[*TURN, {"role": "assistant", "content": "Hello. " * 4000}, {"role": "user", "content": "Once more."}] * 20],
 }
+CALLED: dict[str, Any] = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [
+        {"id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": {"city": "Paris"}}}
+        for name in ("get_weather", "get_news")
+    ],
+}
 LESS_USUAL: dict[str, Messages] = {
     "image": [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PIXEL}}]}],
     "two-of-the-user": [SYSTEM, USER, {"role": "user", "content": "And wave."}],
@@ -33,6 +41,19 @@ LESS_USUAL: dict[str, Messages] = {
     "developer": [{**SYSTEM, "role": "developer"}, USER],
     "image-detail": [{"role": "user", "content": [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}}]}],
     "name": [SYSTEM, {**USER, "name": "alice"}],
+    "blanks-at-the-ends": [
+        {"role": "system", "content": "\n  You are brief.\n\n"},
+        {"role": "user", "content": " Say hello.\n"},
+        {"role": "assistant", "content": " Hello. \n"},
+        TURN[1],
+    ],
+    "two-calls-at-once": [
+        USER,
+        CALLED,
+        {"role": "tool", "tool_call_id": "call_get_weather", "content": "  12 degrees, rain \n"},
+        {"role": "tool", "tool_call_id": "call_get_news", "content": "Nothing new. " * 4000},
+        TURN[1],
+    ],
 }
 
 
@@ -46,8 +67,8 @@ LESS_USUAL: dict[str, Messages] = {
     why="A client that drops, cuts, merges or reorders messages changes the prompt behind the application's back.",
 )
 async def messages(stage: Stage, case: Case) -> None:
-    """The messages go out as they were given, in their order, with images, names and empty texts; what a client will
-    not send it refuses before anything is sent.
+    """The messages go out as they were given, in their order, with images, names, empty texts and the blanks around
+    them; what a client will not send it refuses before anything is sent.
 
     Pass them through; convert only what the provider's protocol writes differently.
     """

@@ -37,7 +37,7 @@ HISTORY: tuple[dict[str, Any], ...] = (
     {"role": "user", "content": "And now in words?"},
 )
 UNICODE: tuple[dict[str, Any], ...] = (
-    {"role": "user", "content": " \n Grüße 你好 🦜 \u2028 \u2029 \x85 \t \"quoted\" \\ back \x7f \r\n {{x}} {0} %s $HOME &amp; e\u0301 end \n"},
+    {"role": "user", "content": " \n Grüße 你好 🦜 \u2028 \u2029 \x85 \t \"quoted\" \\ back \x7f \r\n {{x}} {0} %s $HOME &amp; e\u0301 \x00 <|im_end|> end \n"},
 )
 EVERY_PARAMETER: dict[str, Any] = {
     "max_tokens": 64,

@@ -264,6 +264,14 @@ class DropsThePathOfItsURL(Correct):
         return super().root_of(urljoin(base_url, "/v1"))
 
 
+@breaks("config/base-url-path", "base_url ending in '/v1/team-1/v1' led to /team-1/v1/chat/completions")
+class TakesEveryV1Off(Correct):
+    """Takes /v1 out of its base URL wherever it stands."""
+
+    def root_of(self, base_url: str) -> str:
+        return super().root_of(base_url.replace("/v1", ""))
+
+
 @breaks("config/argument-first", "the request went to the URL in the environment")
 class LetsTheEnvironmentWin(Correct):
     """Takes the URL of the environment, whatever it was given."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 import uuid
 from collections.abc import AsyncIterator
@@ -94,6 +95,14 @@ class CutsTheModelsName(Changing):
         return body | {"model": body["model"].rpartition("/")[2]}
 
 
+@breaks("body/model", "'Org/Модель-ü:Latest-Q4_K_M' went out as 'org/модель-ü:latest-q4_k_m'")
+class LowersTheModelsName(Changing):
+    """Writes the model's name in small letters."""
+
+    def change(self, body: dict[str, Any]) -> dict[str, Any]:
+        return body | {"model": body["model"].lower()}
+
+
 @breaks("body/messages", "other ones went out")
 class DropsTheSystemMessage(Changing):
     """Leaves system messages out."""
@@ -136,6 +145,16 @@ class TidiesToolSchemas(Changing):
             lambda pairs: {key: value for key, value in pairs if not key.startswith("$")},
         )
         return dict(json.loads(known[0], object_pairs_hook=known[1]))
+
+
+@breaks("body/tools-unchanged", "the tool definitions were changed")
+class ForgetsThatAToolIsStrict(Changing):
+    """Puts a tool together anew from its name, its description and its parameters."""
+
+    def change(self, body: dict[str, Any]) -> dict[str, Any]:
+        known = ("name", "description", "parameters")
+        tools = [one | {"function": {key: one["function"][key] for key in known}} for one in body.get("tools", ())]
+        return body | ({"tools": tools} if tools else {})
 
 
 @breaks("body/deterministic", "two equal calls sent different bodies")
@@ -193,6 +212,14 @@ class NormalisesText(Correct):
 
     def encoded(self, body: Any) -> bytes:
         return unicodedata.normalize("NFD", super().encoded(body).decode()).encode()
+
+
+@breaks("body/unicode", "the text of a message was changed on its way out")
+class RemovesWhatTheTemplateMarks(Correct):
+    """Takes what looks like a mark of the chat template out of the text."""
+
+    def encoded(self, body: Any) -> bytes:
+        return re.sub(rb"<\|\w+\|>", b"", super().encoded(body))
 
 
 @breaks("body/content-type", "Content-Type is None")

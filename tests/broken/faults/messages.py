@@ -121,3 +121,49 @@ class AsksToGoOn(Correct):
     def history(self, messages: Any) -> list[Any]:
         sent = super().history(messages)
         return [*sent, {"role": "user", "content": "Continue."}] if sent[-1]["role"] == "assistant" else sent
+
+
+@breaks("body/messages", "of message 0 content '\\n  You are brief.\\n\\n' as 'You are brief.'")
+class StripsTheSystemMessage(Rewriting):
+    """Strips the blanks around what the system says."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        return [one | {"content": one["content"].strip()} if one["role"] == "system" else one for one in messages]
+
+
+@breaks("body/messages", "of message 2 content '  12 degrees, rain \\n' as '12 degrees, rain'")
+class StripsResults(Rewriting):
+    """Strips the blanks around the result of a tool call."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        return [one | {"content": one["content"].strip()} if one["role"] == "tool" else one for one in messages]
+
+
+@breaks("body/messages", "of message 3 content")
+class CutsResults(Rewriting):
+    """Cuts the result of a tool call off where it gets long."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        return [one | {"content": one["content"][:8000]} if one["role"] == "tool" else one for one in messages]
+
+
+@breaks("body/messages", "the calls [('call_get_weather', 'get_weather'), ('call_get_news', 'get_news')] went out as [('call_get_weather', 'get_weather')]")
+class SendsOneCallOfTheHistory(Rewriting):
+    """Sends the first of several calls that the assistant made at once."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        return [one | {"tool_calls": one["tool_calls"][:1]} if one.get("tool_calls") else one for one in messages]
+
+
+@breaks("body/messages", "5 messages were given, other ones went out: 4 messages")
+class JoinsTheResults(Rewriting):
+    """Makes one result of those of several calls."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        joined: list[Any] = []
+        for one in messages:
+            if joined and one["role"] == joined[-1]["role"] == "tool":
+                joined[-1] = joined[-1] | {"content": f"{joined[-1]['content']}\n{one['content']}"}
+            else:
+                joined.append(one)
+        return joined
