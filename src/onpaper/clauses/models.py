@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import json
 from typing import Any
@@ -105,16 +106,35 @@ FAILURES: dict[str, Script] = {
 }
 
 
-@clause("models/cannot-be-asked", cases=tuple(Case(name) for name in FAILURES), covers=(134, 135), source=INTERFACE,
+@clause("models/cannot-be-asked", cases=(*(Case(name) for name in FAILURES), Case("after-a-switch")), covers=(134, 135), source=INTERFACE,
         why="An empty list reads as: this provider has no models.")  # fmt: skip
 async def cannot_be_asked(stage: Stage, case: Case) -> None:
-    """When the provider cannot be asked (401, 5xx, a page, a lost connection), list_models() gives the configured model alone.
+    """When the provider cannot be asked (401, 5xx, a page, a lost connection), list_models() gives the configured model
+    alone: the one that was switched to, where one was.
 
     Catch every failure of the listing, not only some of them.
     """
+    if case.id == "after-a-switch":
+        await _after_a_switch(stage)
+        return
     run = await _list(stage, FAILURES[case.id])
     if _ids(run) != [stage.declared.model_name]:
         raise Broken(f"list_models() gave {run.value!r}; the configured model is {stage.declared.model_name!r}")
+
+
+async def _after_a_switch(stage: Stage) -> None:
+    stage.needs("set_model")
+    stage.needs("list_models")
+
+    async def act(backend: Any, run: Run) -> None:
+        await _switch(backend, run)
+        await listing(backend, run)
+
+    run = await stage.drive("list_models()", act, lambda _: FAILURES["server-error"])
+    if isinstance(run.notes.get("refused"), Exception):
+        raise NotApplicable(f"the backend refuses to switch: {type(run.notes['refused']).__name__}")
+    if _ids(run) != ["other/model"]:
+        raise Broken(f"after set_model('other/model') list_models() gave {run.value!r}, though the provider could not be asked")
 
 
 @clause("models/asked-again", covers=(134,), source=INTERFACE, why="One bad moment of the provider, and the list is one model long until the application is restarted.")
@@ -154,7 +174,8 @@ async def time_out(stage: Stage, case: Case) -> None:
 
 @clause("models/switch", covers=(138,), source=INTERFACE, why="A switch that only the next process sees.")
 async def switch(stage: Stage, case: Case) -> None:
-    """After set_model() the next request names the new model; a stream that is running keeps the old one.
+    """After set_model() the next request names the new model, whichever method sends it; a stream that is running keeps
+    the old one.
 
     A provider that serves one model per process raises instead: declare set_model = "refuses".
     """
@@ -165,11 +186,21 @@ async def switch(stage: Stage, case: Case) -> None:
     run.must_not_raise()
     names = [one.request.json().get("model") for one in run.chats]
     after = 1 + stage.takes("complete", "self")
-    if names != [stage.declared.model_name, *["other/model"] * after]:
+    if names != [stage.declared.model_name, *["other/model"] * max(after, len(names) - 1)]:
         raise Broken(f"the requests named {names!r}; set_model('other/model') was called between them")
     text = "".join(run.pieces)
     if not text.startswith("word0 ") or "word39" not in text:
         raise Broken(f"the running stream was disturbed: {text[:200]!r}")
+
+
+async def _switch(backend: Any, run: Run) -> None:
+    """Switch to another model, and note the exception where the backend refuses to."""
+    try:
+        value = backend.set_model("other/model")
+        if inspect.isawaitable(value):
+            await value
+    except Exception as error:
+        run.notes["refused"] = error
 
 
 async def _switched(stage: Stage) -> Run:
@@ -180,17 +211,15 @@ async def _switched(stage: Stage) -> Run:
         async for piece in source:
             run.pieces.append(piece)
             if len(run.pieces) == 1:
-                try:
-                    value = backend.set_model("other/model")
-                    if inspect.isawaitable(value):
-                        await value
-                except Exception as error:
-                    run.notes["refused"] = error
+                await _switch(backend, run)
         if "refused" not in run.notes and stage.takes("complete", "self"):
             await backend.complete(list(MESSAGES))
         if "refused" not in run.notes:
             async for _ in await opened(backend):
                 pass
+        if "refused" not in run.notes and stage.takes("prefill", "self"):
+            with contextlib.suppress(Exception):
+                await backend.prefill(list(MESSAGES))
 
     return await stage.drive("set_model()", act, Play("long-answer"), memo="switch")
 

@@ -167,3 +167,32 @@ class SwallowsTheEndOfAListing(Correct):
             return await super().list_models()
         except BaseException:
             return [self.model]
+
+
+@breaks("models/cannot-be-asked", "after set_model('other/model') list_models() gave ['openai/gpt-4o-mini']")
+class FallsBackToItsFirstModel(Correct):
+    """Gives the model that it was made with where the provider cannot be asked, whatever it was switched to."""
+
+    def __init__(self, model: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(model, *args, **kwargs)
+        self.first = model
+
+    async def list_models(self) -> list[str]:
+        found = await super().list_models()
+        return [self.first] if found == [self.model] else found
+
+
+@breaks("models/switch", "the requests named ['qwen3.5:4b', 'other/model', 'other/model', 'qwen3.5:4b']")
+class PrefillsItsFirstModel(CorrectLines):
+    """Warms the cache of the model that it was made with, whatever it was switched to."""
+
+    def __init__(self, model: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(model, *args, **kwargs)
+        self.first = model
+
+    async def prefill(self, messages: Any) -> None:
+        now, self.model = self.model, self.first
+        try:
+            await super().prefill(messages)
+        finally:
+            self.model = now
