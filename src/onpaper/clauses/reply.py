@@ -5,12 +5,13 @@ from __future__ import annotations
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.clauses.conditions import applicable, needs_tools, offers_tools
 from onpaper.clauses.operations import WEATHER
+from onpaper.clauses.stream import FILTERED, WRAPPED, no_thoughts
 from onpaper.clauses.tools import calls_of
 from onpaper.contract import Contract
 from onpaper.driving.play import Play, plays
 from onpaper.driving.run import Run
 from onpaper.driving.stage import Stage
-from onpaper.driving.verdict import Broken
+from onpaper.driving.verdict import Broken, NotApplicable
 
 
 def replies(name: str, *mocks: str, why: str, source: str = INTERFACE, covers: tuple[int, ...] = (), protocol: str | None = "sse"):  # type: ignore[no-untyped-def]
@@ -32,7 +33,7 @@ async def _fails(stage: Stage, play: Play, why: str) -> Run:
     return run
 
 
-@clause("reply/text", cases=plays("hello", "long-answer", "verbatim", "unicode", "unicode-marks", "pieces-that-look-empty", "sse-unicode-separators"), source=OPENAI, covers=(94,), why="The plainest reply there is.")
+@clause("reply/text", cases=plays("hello", "long-answer", "verbatim", "unicode", "unicode-marks", "pieces-that-look-empty", "sse-unicode-separators", *WRAPPED), source=OPENAI, covers=(94,), why="The plainest reply there is.")
 async def text(stage: Stage, play: Play) -> None:
     """The text of an ordinary reply comes out of complete() unchanged."""
     run = await stage.complete(play)
@@ -108,9 +109,13 @@ async def content_parts(stage: Stage, play: Play) -> None:
     await _same(stage, play)
 
 
-@replies("reasoning-apart", "reply-reasoning", why="Thoughts are not the answer.", source="https://github.com/betagouv/ComparIA/pull/330", covers=(79,))
+@replies("reasoning-apart", "reply-reasoning", "reply-reasoning-only", why="Thoughts are not the answer.", source="https://github.com/betagouv/ComparIA/pull/330", covers=(79,))
 async def reasoning_apart(stage: Stage, play: Play) -> None:
-    """Reasoning beside the answer never gets into the content."""
+    """Reasoning beside the answer, or in its place, never gets into the content."""
+    if play.name == "reply-reasoning-only":
+        await stage.plain_complete()
+        no_thoughts(await stage.complete(play))
+        return
     await _same(stage, play)
 
 
@@ -196,11 +201,16 @@ async def connection_lost(stage: Stage, case: Case) -> None:
     run.must_raise("the connection was lost inside the body")
 
 
-@clause("reply/finish-reason", cases=plays("hello", "length", "unknown-finish"), source=OPENAI, covers=(101,), why="Without it nobody can tell a short answer from one that was cut off.")
+@clause("reply/finish-reason", cases=plays("hello", "length", "unknown-finish", "content-filter"), source=OPENAI, covers=(101,), why="Without it nobody can tell a short answer from one that was cut off.")
 async def finish_reason(stage: Stage, play: Play) -> None:
-    """done_reason is the server's finish reason."""
+    """done_reason is the server's finish reason.
+
+    Hand it on as it is; a reply that a filter ended may be an error instead.
+    """
     await stage.plain_complete()
-    run = await stage.complete(play)
+    run = await stage.complete(applicable(stage, play))
+    if play.name == FILTERED and isinstance(run.error, Exception):
+        raise NotApplicable("a reply that the filter ended is an error, as it may be")
     given, wanted = run.result.get("done_reason"), run.reading.finish
     if given != wanted:
         raise Broken(f"done_reason is {given!r}; the server said {wanted!r}", run.wire)

@@ -100,10 +100,12 @@ async def multi_line(stage: Stage, play: Play) -> None:
     await same_text(stage, play)
 
 
-@clause("sse/other-fields", protocol="sse", cases=(*plays("sse-fields", cuts=("events", *CUTS)), *plays("sse-field-names", cuts=("events", "random"))), covers=(45,), source=WHATWG,
+@clause("sse/other-fields", protocol="sse", cases=(*plays("sse-fields", cuts=("events", *CUTS)), *plays("sse-field-names", "sse-named-events", cuts=("events", "random"))), covers=(45,), source=WHATWG,
         why="A client that takes any line for data, or stops at `id:`, loses events or makes some up.")  # fmt: skip
 async def other_fields(stage: Stage, play: Play) -> None:
-    """`id`, `retry` and unknown fields never change the text; a field's name is compared as it is, case and blanks too."""
+    """`id`, `retry` and unknown fields never change the text, nor does `event: message`, which names the usual type; a
+    field's name is compared as it is, case and blanks too.
+    """
     await same_text(stage, play)
 
 

@@ -19,6 +19,9 @@ from onpaper.exchange import Request
 from onpaper.mock import Mock
 from onpaper.script import Script
 
+WRAPPED = ("wrapped-in-a-fence", "wrapped-in-quotes", "text-that-is-json")
+"""Texts that invite somebody to unwrap them."""
+FILTERED = "content-filter"
 THREE = ("events", "bytewise", "random")
 
 
@@ -27,7 +30,7 @@ def keeps(name: str, *mocks: str, why: str, source: str, covers: tuple[int, ...]
     return clause(f"stream/{name}", protocol="sse", cases=plays(*mocks, cuts=cuts), source=source, covers=covers, why=why)
 
 
-@clause("stream/text", cases=plays("hello", "long-answer", "verbatim", "pieces-that-look-empty", cuts=("events", "whole")), covers=(47, 56), source=OPENAI,
+@clause("stream/text", cases=plays("hello", "long-answer", "verbatim", "pieces-that-look-empty", *WRAPPED, cuts=("events", "whole")), covers=(47, 56), source=OPENAI,
         why="The plainest stream there is; when this fails, read nothing into the rest.")  # fmt: skip
 async def text(stage: Stage, play: Play) -> None:
     """The text of an ordinary stream comes out whole, in order and once."""
@@ -219,11 +222,23 @@ async def stays_open(stage: Stage, play: Play) -> None:
 # ---- reasoning, refusals, tool calls ------------------------------------------------------------------------------
 
 
-@keeps("reasoning-apart", "reasoning-content", "reasoning-field", "reasoning-twice", "thinking-parts", "reasoning-beside-text", why="Thoughts read aloud by a voice agent.",
+@keeps("reasoning-apart", "reasoning-content", "reasoning-field", "reasoning-twice", "thinking-parts", "reasoning-beside-text", "reasoning-only", why="Thoughts read aloud by a voice agent.",
        source="https://github.com/BerriAI/litellm/pull/24019", covers=(79,))  # fmt: skip
 async def reasoning_apart(stage: Stage, play: Play) -> None:
-    """Reasoning (`reasoning_content`, `reasoning`, thinking parts) never gets into the text, and takes none of it away."""
+    """Reasoning (`reasoning_content`, `reasoning`, thinking parts) never gets into the text, also where there is no other,
+    and takes none of it away.
+    """
+    if play.name == "reasoning-only":
+        await stage.plain_stream()
+        no_thoughts(await stage.stream(play))
+        return
     await same_text(stage, play)
+
+
+def no_thoughts(run: Run) -> None:
+    """Demand of a reply that is all reasoning that none of it is text; it may be an error."""
+    if run.error is None and run.text:
+        raise Broken(f"the reply was all reasoning, and {run.operation} gave it as the text {run.text[:300]!r}", run.wire)
 
 
 @clause("stream/reasoning-result", protocol="sse", cases=plays("reasoning-content", "reasoning-field", "reasoning-twice"), covers=(79,), source="https://github.com/azrtydxb/Fastllm-proxy/issues/23",
@@ -251,15 +266,19 @@ async def reasoning_only(stage: Stage, play: Play) -> None:
         raise Broken(f"the reply was all reasoning, and {run.operation} gave {run.given}, stats {stats}", run.wire)
 
 
-@clause("stream/finish-reason", cases=plays("hello", "length", "unknown-finish", "second-choice-ends-otherwise"), covers=(70, 101), source="https://github.com/Gitlawb/openclaude/pull/1174",
+@clause("stream/finish-reason", cases=plays("hello", "length", "unknown-finish", "second-choice-ends-otherwise", FILTERED), covers=(70, 101), source="https://github.com/Gitlawb/openclaude/pull/1174",
         why="Without it nobody can tell a short answer from one that was cut off.")  # fmt: skip
 async def finish_reason(stage: Stage, play: Play) -> None:
     """A backend that declares `done_reason` gives the server's finish reason in stats["done_reason"], that of the choice
     which is the reply.
+
+    Hand it on as it is; a reply that a filter ended may be an error instead.
     """
     needs_result(stage, "done_reason")
     await stage.plain_stream()
-    run = await stage.stream(play)
+    run = await stage.stream(applicable(stage, play))
+    if play.name == FILTERED and isinstance(run.error, Exception):
+        raise NotApplicable("a reply that the filter ended is an error, as it may be")
     run.must_not_raise()
     given = (run.stats or {}).get("done_reason")
     if given != run.reading.finish:

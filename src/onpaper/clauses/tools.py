@@ -97,9 +97,9 @@ async def arguments_unicode(stage: Stage, play: Play) -> None:
     must_call(await _complete(stage, play))
 
 
-@clause("tools/ids", cases=plays("two-tool-calls", "tool-calls-alike"), covers=(108,), source=OPENAI, why="The result of a call is sent back under its id.")
+@clause("tools/ids", cases=plays("two-tool-calls", "tool-calls-alike", "tool-ids-long"), covers=(108,), source=OPENAI, why="The result of a call is sent back under its id.")
 async def ids(stage: Stage, play: Play) -> None:
-    """The ids of tool calls are kept."""
+    """The ids of tool calls are kept, whatever they are made of and however long."""
     run = await _complete(stage, play)
     run.must_not_raise()
     given, wanted = [one for one, _, _ in calls_of(run)], [call.id for call in run.reading.tool_calls]
@@ -243,7 +243,7 @@ async def _streamed(stage: Stage, play: Play, control: bool = True) -> Run:
     return await stage.stream(play)
 
 
-@clause("tools/streamed", cases=plays("tool-call", "two-tool-calls", "tool-calls-alike", "tool-call-after-text", "tool-call-unicode", cuts=("events", *CUTS)), covers=(86,),
+@clause("tools/streamed", cases=(*plays("tool-call", "two-tool-calls", "tool-calls-alike", "tool-call-after-text", "tool-call-unicode", cuts=("events", *CUTS)), *plays("tool-ids-long")), covers=(86,),
         source="https://github.com/QwenLM/Qwen-Agent/pull/943", why="Each provider cuts a call into other fragments.")  # fmt: skip
 async def streamed(stage: Stage, play: Play) -> None:
     """A backend that declares `tool_calls` gives the calls of a stream in stats["tool_calls"], whole and in order, with the same shape as complete()."""

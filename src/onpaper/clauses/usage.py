@@ -162,7 +162,11 @@ async def missing(stage: Stage, case: Case) -> None:
 
 @clause("usage/not-stale", cases=(Case("stream"), Case("complete")), covers=(114, 129), source="https://github.com/co-l/openfox/pull/236", why="The last call's numbers look plausible, which is the worst of it.")
 async def not_stale(stage: Stage, case: Case) -> None:
-    """A call whose reply does not count never shows the numbers of the call before."""
+    """A call whose reply does not count never shows the numbers of the call before; what an earlier call gave, no later
+    one changes.
+
+    Make the counts of each call anew; do not hand out a dict that the client keeps.
+    """
     from onpaper.driving.acts import completing, streaming
     from onpaper.mock import Mock
 
@@ -171,14 +175,20 @@ async def not_stale(stage: Stage, case: Case) -> None:
     from onpaper.answer import Provider
 
     make = streaming if case.id == "stream" else completing
+    first: list[tuple[Any, str]] = []
 
     async def twice(backend: Any, run: Run) -> None:
         await make()(backend, run)
         run.pieces.clear()
+        given = run.stats if run.streamed else run.usage
+        first.append((given, repr(given)))
         await make()(backend, run)
 
     run = await stage.drive(f"{case.id}()", twice, Provider(stage.contract, mock, strict=False))
     must_count(run, None, None)
+    for given, before in first:
+        if repr(given) != before:
+            raise Broken(f"the counts that {run.operation} had given, {before[:300]}, the call after it changed to {str(given)[:300]}")
 
 
 def places(name: str, *mocks: str, why: str, source: str, covers: tuple[int, ...]):  # type: ignore[no-untyped-def]

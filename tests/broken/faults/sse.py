@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -388,3 +388,26 @@ class NamesTheCodingsOfABrowser(Correct):
 
         pool.event_hooks = {"response": [as_it_is]}
         return pool
+
+
+@breaks("sse/other-fields", "the reply held no event")
+class PassesOverNamedEvents(Correct):
+    """Passes over an event that names its type, unless it is an error."""
+
+    def take(self, reply: Any, kind: str, data: str) -> str:
+        return super().take(reply, kind, data) if kind in ("", "error") else ""
+
+
+@breaks("sse/as-it-arrives", "the first piece came")
+class HandsOnWholeWords(Correct):
+    """Hands text on when a word is complete, which it knows by the blank behind it."""
+
+    async def stream(self, messages: Any, **options: Any) -> AsyncIterator[str]:
+        held = ""
+        async with aclosing(super().stream(messages, **options)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                words, blank, held = (held + piece).rpartition(" ")
+                if words + blank:
+                    yield words + blank
+        if held:
+            yield held

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import AsyncIterator, Mapping
@@ -209,3 +210,101 @@ class TakesAnyLineForTheReply(CorrectLines):
 
     def take_whole(self, reply: Reply, data: bytes) -> None:
         self.line(reply, self.parsed("", data.decode("utf-8", "replace")))
+
+
+class Unwrapping(Correct):
+    """Changes the text of a reply in one piece; `unwrapped` is the fault."""
+
+    def report(self, reply: Reply, stats: Any) -> dict[str, Any]:
+        result = super().report(reply, stats)
+        return result | {"content": self.unwrapped(result["content"])}
+
+    def unwrapped(self, text: str) -> Any:
+        return text
+
+
+@breaks("reply/text", """gave '{"city": 1}'; the server said '```json""")
+class TakesTheFenceOff(Unwrapping):
+    """Takes the fence off a reply that is one block of code."""
+
+    def unwrapped(self, text: str) -> str:
+        block = re.fullmatch(r"```\w*\n(.*)\n```", text, re.DOTALL)
+        return block[1] if block else text
+
+
+@breaks("reply/text", """gave 'No"No" twice'; the server said '"No""")
+class TakesTheQuotesOff(Unwrapping):
+    """Takes the quotes off a reply that stands in quotes."""
+
+    def unwrapped(self, text: str) -> str:
+        return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+@breaks("reply/text", "complete() gave content {'city': 'Paris'}, which is not text")
+class ParsesTheReply(Unwrapping):
+    """Gives a reply that is JSON as what it parses to."""
+
+    def unwrapped(self, text: str) -> Any:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return text
+        return value if isinstance(value, dict) else text
+
+
+@breaks("stream/text", """; the server said '"No"No" twice""")
+class TakesAPieceForTheWholeText(Correct):
+    """Takes a piece that begins like the text so far for the whole text, and hands on what is new in it."""
+
+    def add(self, reply: Reply, choice: Choice, message: Any) -> str:
+        before = reply.text
+        text = super().add(reply, choice, message)
+        if len(before) > 2 and text.startswith(before):
+            reply.text = text
+            return text[len(before) :]
+        return text
+
+
+@breaks("stream/text", "User: ")
+class StopsAtTheNextTurn(Correct):
+    """Stops where the model begins to speak for the user."""
+
+    def add(self, reply: Reply, choice: Choice, message: Any) -> str:
+        text = super().add(reply, choice, message)
+        return "" if "\nUser:" in reply.text else text
+
+
+@breaks("stream/finish-reason", "stats['done_reason'] is 'stop'; the server said 'content_filter'")
+@breaks("reply/finish-reason", "done_reason is 'stop'; the server said 'content_filter'")
+class TakesAFilterForAStop(Correct):
+    """Reports a reply that the filter ended as one that came to its end."""
+
+    def report(self, reply: Reply, stats: Any) -> dict[str, Any]:
+        if reply.finish == "content_filter":
+            reply.finish = "stop"
+        return super().report(reply, stats)
+
+
+@breaks("stream/reasoning-apart", "the reply was all reasoning, and stream() gave it as the text 'Let me think for ever'")
+class GivesThoughtsForNoText(Correct):
+    """Hands the reasoning on where a stream ends without a text."""
+
+    def ended(self, reply: Reply) -> None:
+        super().ended(reply)
+        self.thought = reply.reasoning if not reply.text else ""
+
+    async def stream(self, messages: Any, **options: Any) -> AsyncIterator[str]:
+        async with aclosing(super().stream(messages, **options)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                yield piece
+        if self.thought:
+            yield self.thought
+
+
+@breaks("reply/reasoning-apart", "the reply was all reasoning, and complete() gave it as the text 'Let me think for ever'")
+class GivesThoughtsForNoContent(Correct):
+    """Takes the reasoning for the content where there is none."""
+
+    def report(self, reply: Reply, stats: Any) -> dict[str, Any]:
+        result = super().report(reply, stats)
+        return result | {"content": result["content"] or reply.reasoning}

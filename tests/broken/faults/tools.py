@@ -318,6 +318,19 @@ class NamesCallsByNumber(Correct):
     reply = Anew
 
 
+class Cutting(Reply):
+    def tool_calls(self) -> list[dict[str, Any]] | None:
+        return [call | {"id": call["id"][:40]} for call in super().tool_calls() or ()] or None
+
+
+@breaks("tools/streamed", "the ids came out as ['chatcmpl-tool-0f6bd1b0c9f84c52a4b7d3e1f2'")
+@breaks("tools/ids", "the ids came out as ['chatcmpl-tool-0f6bd1b0c9f84c52a4b7d3e1f2'")
+class CutsLongIds(Correct):
+    """Cuts the ids of tool calls to a length that every provider takes."""
+
+    reply = Cutting
+
+
 class Joining(Reply):
     def add_fragment(self, part: dict[str, Any]) -> None:
         before = len(self.calls)

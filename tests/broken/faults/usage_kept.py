@@ -79,3 +79,17 @@ class ShowsAWindowItDidNotAskFor(CorrectLines):
     def body(self, *args: Any) -> dict[str, Any]:
         body = super().body(*args)
         return body | {"options": {key: value for key, value in body["options"].items() if key != "num_ctx"}}
+
+
+@breaks("usage/not-stale", "the call after it changed to")
+class HandsOutItsCounts(Correct):
+    """Gives the counts in a dict that it keeps and fills anew with each call."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.usage: dict[str, Any] = {}
+
+    def report(self, reply: Reply, stats: Any) -> dict[str, Any]:
+        result = super().report(reply, stats)
+        self.usage |= result["usage"]
+        return result | {"usage": self.usage}
