@@ -17,25 +17,34 @@ from onpaper.wire.coding import accepts
 
 CODED = "https://www.rfc-editor.org/rfc/rfc9110#section-8.4"
 ACCEPTED = "https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3"
+REFUSED = "error-gzip"
 OTHERS = (Case("deflate"), Case("br"), Case("zstd"))
 
 
-@clause("reply/gzip", cases=plays("sse-gzip"), covers=(55,), source=CODED,
+@clause("reply/gzip", cases=plays("sse-gzip", REFUSED), covers=(55,), source=CODED,
         why="A compressing proxy stands in front of many gateways; a client that says it accepts gzip has to read it.")  # fmt: skip
 async def reply_in_gzip(stage: Stage, play: Play) -> None:
-    """A reply in one piece that is compressed with gzip is decoded, if the client said that it accepts gzip."""
+    """A reply in one piece that is compressed with gzip is decoded, and so is an error's body, if the client said that it accepts gzip."""
     await stage.plain_complete()
     plain = await _accepting(stage.complete, "gzip")
-    _must_decode(await stage.complete(play), plain)
+    run = await stage.complete(play)
+    if play.name == REFUSED:
+        run.must_keep_words("upstream exploded: quota drained")
+    else:
+        _must_decode(run, plain)
 
 
-@clause("sse/gzip", cases=plays("sse-gzip"), covers=(55,), source=CODED,
+@clause("sse/gzip", cases=plays("sse-gzip", REFUSED), covers=(55,), source=CODED,
         why="A compressing proxy stands in front of many gateways; a client that says it accepts gzip has to read it.")  # fmt: skip
 async def stream_in_gzip(stage: Stage, play: Play) -> None:
-    """A stream compressed with gzip is decoded, if the client said that it accepts gzip."""
+    """A stream compressed with gzip is decoded, and so is the body of an error in its place, if the client said that it accepts gzip."""
     await stage.plain_stream()
     plain = await _accepting(stage.stream, "gzip")
-    _must_decode(await stage.stream(play), plain)
+    run = await stage.stream(play)
+    if play.name == REFUSED:
+        run.must_keep_words("upstream exploded: quota drained")
+    else:
+        _must_decode(run, plain)
 
 
 @clause("reply/promised-coding", cases=OTHERS, covers=(55,), source=ACCEPTED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from onpaper.clauses import INTERFACE, Case, clause
 from onpaper.clauses.conditions import applicable, limited, needs_result
 from onpaper.driving.acts import MESSAGES, completing, opened, streaming
 from onpaper.driving.play import Play, answer_of
-from onpaper.driving.run import Hung, Run, chain, status_of
+from onpaper.driving.run import Hung, Run, chain, status_of, words_of
 from onpaper.driving.stage import Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
@@ -40,7 +41,8 @@ async def raised(stage: Stage, case: Case) -> None:
         raise Broken(f"text came out of an error: {run.pieces!r}", run.wire)
 
 
-ENVELOPES = ("error-envelope-openai", "error-envelope-string", "error-envelope-message", "error-envelope-detail", "error-envelope-detail-list", "error-envelope-array", "error-text")
+IN_UNICODE = "error-in-unicode"
+ENVELOPES = ("error-envelope-openai", "error-envelope-string", "error-envelope-message", "error-envelope-detail", "error-envelope-detail-list", "error-envelope-array", "error-text", IN_UNICODE)
 
 
 @clause("errors/words-kept", cases=tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "complete") for name in ENVELOPES),
@@ -52,7 +54,19 @@ async def words_kept(stage: Stage, case: Case) -> None:
     Read the body of an error status before you raise.
     """
     run = await _failed(stage, case)
-    run.must_keep_words("upstream exploded: quota drained")
+    if case.value[1] == IN_UNICODE:
+        _must_keep_unicode(run)
+    else:
+        run.must_keep_words("upstream exploded: quota drained")
+
+
+def _must_keep_unicode(run: Run) -> None:
+    """Demand the words also where they are not ASCII, as they are or escaped as JSON or Python escape them."""
+    words = "配额已用完 – Kontingent erschöpft"
+    error = run.must_raise("the server reported an error")
+    forms = (words, json.dumps(words)[1:-1], repr(words.encode())[2:-1])
+    if not any(form in text for form in forms for text in words_of(error)):
+        raise Broken(f"the error does not keep the server's words {words!r}: {type(error).__name__}: {str(error)[:300]}", run.wire)
 
 
 @clause("errors/status-kept", cases=BOTH, covers=(141, 142), source=INTERFACE, why="Calling code tells 401 from 429 from 503 by the status.")
@@ -66,21 +80,58 @@ async def status_kept(stage: Stage, case: Case) -> None:
         raise Broken(f"the exception's status is {found!r}; the provider answered {wanted}", run.wire)
 
 
-@clause("errors/status-visible", cases=BOTH, covers=(141,), level="should", source=INTERFACE, why="Without the status nobody knows whether to wait, to sign in or to give up.")
+ODD_BODIES: dict[str, tuple[str, bytes]] = {
+    "latin-1": ("text/html; charset=iso-8859-1", "<html><body>Délai d'attente dépassé</body></html>".encode("latin-1")),
+    "no-text": ("application/octet-stream", b"\x1f\x8b\x08\x00\xff\xfe"),
+    "message-null": ("application/json", b'{"error": {"message": null, "type": null, "param": null, "code": null}}'),
+    "message-object": ("application/json", b'{"error": {"message": {"reason": "busy"}, "code": {}}}'),
+    "error-null": ("application/json", b'{"error": null}'),
+    "error-number": ("application/json", b'{"error": 7}'),
+    "list": ("application/json", b"[]"),
+    "text": ("application/json", b'"busy"'),
+    "null": ("application/json", b"null"),
+}
+"""Bodies of an error that are no text, or of a shape that nobody expects."""
+ODD = tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "complete") for name in ODD_BODIES)
+
+
+@clause("errors/status-visible", cases=(*BOTH, *ODD), covers=(141,), level="should", source="https://github.com/withceleste/celeste-python/issues/170", why="Without the status nobody knows whether to wait, to sign in or to give up.")
 async def status_visible(stage: Stage, case: Case) -> None:
-    """The HTTP status can be found on the exception, or in its words."""
-    run = await _failed(stage, case)
+    """The HTTP status can be found on the exception, or in its words, whatever the error's body is made of.
+
+    Decode it with `errors="replace"`, and look what each part of it is before you use it.
+    """
+    run = await (_odd(stage, case) if case in ODD else _failed(stage, case))
     assert run.error is not None
     wanted = run.scripts[-1].status
     if status_of(run.error) != wanted and str(wanted) not in " ".join(str(one) for one in chain(run.error)):
         raise Broken(f"neither {type(run.error).__name__} nor its text says {wanted}: {run.error}", run.wire)
 
 
-@clause("errors/retry-after", cases=tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "complete") for name in ("rate-limit", "rate-limit-date")),
+async def _odd(stage: Stage, case: Case) -> Run:
+    """Drive a call that is refused with a body that is hard to read."""
+    method, name = case.value
+    kind, body = ODD_BODIES[name]
+    script = Script(502, (("content-type", kind),), (Write(body),), transfer="length")
+    run = await stage.drive(f"{method}()", streaming() if method == "stream" else completing(), lambda _: script)
+    if not run.scripts:
+        raise Broken(f"{run.operation} sent no request{run._raised()}")
+    run.must_raise("the provider answered 502")
+    return run
+
+
+@clause("errors/retry-after", cases=tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "complete") for name in ("rate-limit", "rate-limit-date", "unavailable")),
         covers=(144,), source="https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3", why="The provider says how long to wait; a client that guesses is refused again.")  # fmt: skip
 async def retry_after(stage: Stage, case: Case) -> None:
-    """A backend that declares `errors` gives Retry-After on the exception as seconds, from seconds and from an HTTP date."""
+    """A backend that declares `errors` gives Retry-After on the exception as seconds, from seconds and from an HTTP date, of a
+    503 as of a 429.
+    """
     needs_result(stage, "errors")
+    if case.id.endswith("unavailable"):
+        run = await _waits(stage, case.value[0], "7", 503)
+        if getattr(run.error, "retry_after", None) != 7:
+            raise Broken(f"retry_after of a 503 is {getattr(run.error, 'retry_after', None)!r}; the provider said '7'")
+        return
     run = await _failed(stage, case)
     header = next((value for name, value in run.scripts[-1].headers if name.lower() == "retry-after"), None)
     if header is None:
@@ -100,19 +151,19 @@ async def retry_after(stage: Stage, case: Case) -> None:
 DATE_SECONDS = 60
 
 
-async def _waits(stage: Stage, method: str, said: str) -> Run:
+async def _waits(stage: Stage, method: str, said: str, status: int = 429) -> Run:
     """Drive a call that is refused with this Retry-After."""
     answer = answer_of(Play("rate-limit"), stage.contract)
 
     def refuse(request: Request) -> Script:
         script = answer(request)
         kept = tuple(pair for pair in script.headers if pair[0].lower() != "retry-after")
-        return replace(script, headers=(*kept, ("retry-after", said)))
+        return replace(script, status=status, headers=(*kept, ("retry-after", said)))
 
     run = await stage.drive(f"{method}()", streaming() if method == "stream" else completing(), refuse)
     if not run.scripts:
         raise Broken(f"{run.operation} sent no request{run._raised()}")
-    run.must_raise("the provider answered 429")
+    run.must_raise(f"the provider answered {status}")
     return run
 
 
@@ -182,10 +233,12 @@ RETRIED = ("server-error", "overloaded", "rate-limit", "html-502", "gateway-time
 """What clients send again of their own accord."""
 
 
-@clause("errors/no-retry", cases=tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "complete") for name in (*RETRIED, "bad-request", "context-length")),
+@clause("errors/no-retry", cases=tuple(Case(f"{method}-{name}", (method, name)) for method in ("stream", "complete") for name in (*RETRIED, "bad-request", "context-length", "not-found")),
         covers=(145,), source=INTERFACE, why="A request that is sent again is billed again, and a person waits for it.")  # fmt: skip
 async def no_retry(stage: Stage, case: Case) -> None:
-    """A failed request is not sent again unless the backend declares `retries`; a 400 never is, nor a shorter one after it."""
+    """A failed request is not sent again unless the backend declares `retries`; a 400 or a 404 never is, nor a shorter
+    one after it, nor one for another model or to another path.
+    """
     if stage.declared.can("retries") == "yes" and case.value[1] in RETRIED:
         raise NotApplicable("the backend declares retries")
     run = await _failed(stage, case)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -168,3 +169,69 @@ class TakesADateForNow(Correct):
     def wait(self, headers: Any) -> float | None:
         value = headers.get("retry-after") or ""
         return 0.0 if "GMT" in value else super().wait(headers)
+
+
+@breaks("errors/words-kept", "the error does not keep the server's words '配额已用完")
+class KeepsWhatIsASCII(Correct):
+    """Keeps of an error's words what is ASCII."""
+
+    def refused(self, response: httpx.Response, body: str) -> Failed:
+        return super().refused(response, body.encode("ascii", "ignore").decode())
+
+
+@breaks("errors/status-visible", "neither UnicodeDecodeError nor its text says 502")
+class ReadsErrorsAsUTF8(Correct):
+    """Takes the body of an error for UTF-8, whatever it is."""
+
+    async def refusal(self, response: httpx.Response) -> Failed:
+        return self.refused(response, self.masked((await self.whole(response)).decode()))
+
+
+@breaks("errors/status-visible", "neither AttributeError nor its text says 502")
+class ExpectsAMessageInErrors(Correct):
+    """Takes the message of an error for text, where there is one."""
+
+    def refused(self, response: httpx.Response, body: str) -> Failed:
+        try:
+            found = json.loads(body)["error"]["message"]
+        except (ValueError, KeyError, TypeError):
+            return super().refused(response, body)
+        return super().refused(response, found.strip())
+
+
+@breaks("reply/gzip", "the error does not keep the server's words")
+@breaks("sse/gzip", "the error does not keep the server's words")
+class DecodesRepliesAlone(Correct):
+    """Decodes the body of a reply, and reads that of an error as it comes."""
+
+    async def refusal(self, response: httpx.Response) -> Failed:
+        body = b""
+        async for piece in response.aiter_raw():
+            body += piece
+        return self.refused(response, self.masked(body.decode("utf-8", "replace")))
+
+
+@breaks("errors/no-retry", "the request was sent 2 times")
+class AsksAnotherModel(Correct):
+    """Asks another model where the one that was meant is not found."""
+
+    async def complete(self, messages: Any, **options: Any) -> dict[str, Any]:
+        try:
+            return await super().complete(messages, **options)
+        except Failed as error:
+            if error.status != 404:
+                raise
+        meant, self.model = self.model, "gpt-4o-mini"
+        try:
+            return await super().complete(messages, **options)
+        finally:
+            self.model = meant
+
+
+@breaks("errors/retry-after", "retry_after of a 503 is None; the provider said '7'")
+class WaitsAtRateLimitsOnly(Correct):
+    """Reads Retry-After of a 429 alone."""
+
+    def refused(self, response: httpx.Response, body: str) -> Failed:
+        error = super().refused(response, body)
+        return error if error.status == 429 else Failed(str(error), status=error.status)
