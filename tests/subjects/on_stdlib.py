@@ -18,6 +18,12 @@ class Failure(OSError):
     """What went wrong, in the provider's words."""
 
 
+def limited(connection, seconds):
+    """Give a connection a time-out; one that ends with the body is the response's by now."""
+    if connection.sock:
+        connection.sock.settimeout(seconds)
+
+
 class Pool:
     """Idle connections to one host, the youngest first."""
 
@@ -254,9 +260,9 @@ class Pieces:
         response = self._backend._open("POST", "/chat/completions", self._body, self._box)
         if response.status == 200 and "event-stream" in response.headers.get("content-type", ""):
             return response
-        self._box[0].sock.settimeout(5)
+        limited(self._box[0], 5)
         said = self._backend._mask(response.read(1 << 20).decode("utf-8", "replace")[:4000])
-        self._box[0].sock.settimeout(60)
+        limited(self._box[0], 60)
         self._backend._keep(self._box.pop(), response)
         raise Failure(f"HTTP {response.status}: {said}")
 
@@ -318,7 +324,7 @@ class Pieces:
         if not self._over and not self._finish:
             raise Failure("the stream ended before the reply did")
         if self._over:
-            self._box[0].sock.settimeout(0.4)
+            limited(self._box[0], 0.4)
             await self._backend._in_thread(self._drain)
         self._over = True
         self._backend._keep(self._box.pop(), self._response)
@@ -333,7 +339,7 @@ class Pieces:
         try:
             while self._response.read1(65536):
                 pass
-            connection.sock.settimeout(60)
+            limited(connection, 60)
         except (OSError, ValueError, http.client.HTTPException):
             connection.close()
 

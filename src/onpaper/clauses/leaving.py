@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from onpaper.clauses import Case, clause
+from onpaper.clauses import INTERFACE, Case, clause
 from onpaper.clauses.connection import LETS_GO, closing, read
 from onpaper.driving.acts import MESSAGES, opened
 from onpaper.driving.play import Play, answer_of
@@ -208,3 +208,36 @@ async def closes_its_own(stage: Stage, case: Case) -> None:
     if run.phase == "construct":
         raise NotApplicable(f"the backend could not be made twice: {run.error}")
     run.must_say()
+
+
+@clause("connection/closed-under-a-stream", source=INTERFACE, why="An application that shuts down, or changes its settings, stores half an answer as a whole one.")
+async def closed_under(stage: Stage, case: Case) -> None:
+    """A stream whose backend is closed while it runs comes to its own end, or to an error; it never ends in between as if
+    that were all.
+
+    Do not ask a flag in the loop that reads; let the closed connection raise.
+    """
+    stage.needs("aclose")
+    await stage.plain_stream()
+    answer = answer_of(Play("long-answer"), stage.contract)
+
+    def slow(request: Request) -> Script:
+        script = answer(request)
+        return replace(script, writes=tuple(replace(one, after=0.002) for one in script.writes), joined=False)
+
+    async def act(backend: Any, run: Run) -> None:
+        ends: list[asyncio.Future[Any]] = []
+        try:
+            async for piece in await opened(backend):
+                run.pieces.append(piece)
+                if not ends:
+                    ends.append(asyncio.ensure_future(backend.aclose()))
+                    await asyncio.sleep(0)
+        finally:
+            await asyncio.gather(*ends, return_exceptions=True)
+
+    run = await stage.drive("stream()", act, slow)
+    if run.error is None:
+        run.must_say()
+    elif isinstance(run.error, Hung):
+        run.must_not_raise()

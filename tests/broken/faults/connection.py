@@ -438,3 +438,18 @@ class VerifiesNothing(Correct):
 
     def pool(self, **options: Any) -> httpx.AsyncClient:
         return super().pool(**options, verify=False)
+
+
+@breaks("connection/closed-under-a-stream", "; the server said 'word0 word1 ")
+class TakesItsOwnEndForTheReplys(Correct):
+    """Ends a stream in peace when it is closed."""
+
+    closed = False
+
+    async def aclose(self) -> None:
+        self.closed = True
+        await super().aclose()
+
+    def fail(self, error: Failed) -> None:
+        if not self.closed:
+            raise error
