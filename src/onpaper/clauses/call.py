@@ -108,7 +108,7 @@ async def unicode_text(stage: Stage, case: Case) -> None:
 
 @clause(
     "body/caller-objects",
-    cases=METHODS,
+    cases=(*METHODS, Case("prefill")),
     covers=(15,),
     source=INTERFACE,
     why="The application keeps the list and sends it again; a changed one grows a wrong history.",
@@ -118,6 +118,7 @@ async def caller_objects(stage: Stage, case: Case) -> None:
 
     Copy what you need to rewrite.
     """
+    stage.needs(case.id)
     needs_value(stage, messages=HISTORY)
     messages, tools = copy.deepcopy(list(HISTORY)), [copy.deepcopy(WEATHER)]
     before = copy.deepcopy((messages, tools))
@@ -127,6 +128,8 @@ async def caller_objects(stage: Stage, case: Case) -> None:
             source = backend.stream(messages)  # the caller's own objects, not copies
             async for _ in await source if inspect.isawaitable(source) else source:
                 pass
+        elif case.id == "prefill":
+            await backend.prefill(messages)
         else:
             kwargs = {"tools": tools} if offers_tools(stage) else {}
             await backend.complete(messages, **kwargs)
@@ -242,17 +245,30 @@ ODD_TOOL = {
     why="A schema that is tidied up on the way (empty enums, type lists, $defs) asks the model for something else.",
 )
 async def tools_unchanged(stage: Stage, case: Case) -> None:
-    """Tool definitions go out exactly as they were given: their names, their schemas, and `strict` where the provider
-    knows it.
+    """Tool definitions go out exactly as they were given: all of them, in their order, with their names, their schemas,
+    and `strict` where the provider knows it; the messages beside them stay what they are.
 
     Pass them through; do not put them together anew from the keys that you know.
     """
     if not offers_tools(stage):
         raise NotApplicable("complete() takes no tools")
-    tools = [ODD_TOOL, _strict(stage.contract) or WEATHER]
+    tools = [_strict(stage.contract) or WEATHER, ODD_TOOL, *_more(stage.contract)]
     run = await stage.complete(Play("tool-call"), tools=tools)
     if run.body.get("tools") != tools:
         raise Broken("the tool definitions were changed", run.chats[0].request.body, "request body")
+    alone = await stage.complete()
+    if alone.chats and run.body.get("messages") != alone.body.get("messages"):
+        raise Broken("beside tools other messages went out than without them", run.chats[0].request.body, "request body")
+
+
+MOST = 128
+"""How many tools OpenAI takes in one request."""
+
+
+def _more(contract: Contract) -> list[dict[str, Any]]:
+    """As many more as make the most that a request may hold; none where the contract takes fewer."""
+    more = [{**WEATHER, "function": {**WEATHER["function"], "name": f"get_weather_{number}"}} for number in range(MOST - 2, 0, -1)]
+    return more if _takes(contract, more) else []
 
 
 def _strict(contract: Contract) -> dict[str, Any] | None:
@@ -260,8 +276,12 @@ def _strict(contract: Contract) -> dict[str, Any] | None:
     function = WEATHER["function"]
     strict = {**WEATHER, "function": {**function, "strict": True, "parameters": {**function["parameters"], "additionalProperties": False}}}
     known = "strict" in contract.get("body.definitions.function.properties", {})
-    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": [strict]}
-    return strict if known and not contract.violations(body) else None
+    return strict if known and _takes(contract, [strict]) else None
+
+
+def _takes(contract: Contract, tools: list[dict[str, Any]]) -> bool:
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": tools}
+    return not contract.violations(body)
 
 
 @clause(

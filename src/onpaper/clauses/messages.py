@@ -40,6 +40,7 @@ LESS_USUAL: dict[str, Messages] = {
     "assistant-last": [*MESSAGES, {"role": "assistant", "content": "Hel"}],
     "developer": [{**SYSTEM, "role": "developer"}, USER],
     "image-detail": [{"role": "user", "content": [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}}]}],
+    "audio": [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}]}],
     "name": [SYSTEM, {**USER, "name": "alice"}],
     "blanks-at-the-ends": [
         {"role": "system", "content": "\n  You are brief.\n\n"},
@@ -67,7 +68,7 @@ LESS_USUAL: dict[str, Messages] = {
     why="A client that drops, cuts, merges or reorders messages changes the prompt behind the application's back.",
 )
 async def messages(stage: Stage, case: Case) -> None:
-    """The messages go out as they were given, in their order, with images, names, empty texts and the blanks around
+    """The messages go out as they were given, in their order, with images, sounds, names, empty texts and the blanks around
     them; what a client will not send it refuses before anything is sent.
 
     Pass them through; convert only what the provider's protocol writes differently.

@@ -113,6 +113,8 @@ async def same_prefix(stage: Stage, case: Case) -> None:
         one, other = (_at(exchange.request.json(), key) for exchange in run.chats[:2])
         if one != other:
             raise Broken(f"prefill sent {key}={one!r}, the request that follows {other!r}: another prompt, or the model loaded anew", run.chats[0].request.body, "prefill body")
+    if str(kept := _at(run.chats[0].request.json(), "keep_alive")) in ("0", "0s", "0m"):
+        raise Broken(f"prefill sent keep_alive={kept!r}: the model is unloaded as soon as it has answered, and its cache with it", run.chats[0].request.body, "prefill body")
 
 
 def _at(body: Any, dotted: str) -> Any:

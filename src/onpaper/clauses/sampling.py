@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
@@ -102,16 +103,38 @@ def _made(stage: Stage, run: Run, name: str = "") -> None:
         raise Broken(f"the factory raised {type(run.error).__name__}: {run.error}")
 
 
-@clause("sampling/constructor", cases=CASES, covers=(167,), source=INTERFACE, why="In the original, complete()'s own default of 0.0 hid what the constructor had been told.")
+SWITCHED = Case("after-a-switch", ("stream", "temperature"))
+
+
+@clause("sampling/constructor", cases=(*CASES, SWITCHED), covers=(167,), source=INTERFACE, why="In the original, complete()'s own default of 0.0 hid what the constructor had been told.")
 async def of_constructor(stage: Stage, case: Case) -> None:
-    """A parameter given to the constructor holds for every call that does not give its own, in both methods."""
+    """A parameter given to the constructor holds for every call that does not give its own, in both methods, whichever
+    model was switched to.
+    """
     method, name = case.value
     value = VALUES[name][1]
-    run = await call(stage, method, _constructor(stage, {name: value}))
+    setup = _constructor(stage, {name: value})
+    run = await (_after_a_switch(stage, setup) if case is SWITCHED else call(stage, method, setup))
     if run.phase == "construct" and not accepts(stage.contract, name) and not isinstance(run.error, TypeError):
         return  # refused
     _made(stage, run, name)
     _must_send(stage, run, name, value)
+
+
+async def _after_a_switch(stage: Stage, setup: Setup) -> Run:
+    """Drive stream() after set_model(). Raises NotApplicable when the backend does not switch."""
+    stage.needs("set_model")
+
+    async def act(backend: Any, run: Run) -> None:
+        try:
+            value = backend.set_model("other/model")
+            if inspect.isawaitable(value):
+                await value
+        except Exception as error:
+            raise NotApplicable(f"the backend refuses to switch: {type(error).__name__}") from None
+        await streaming()(backend, run)
+
+    return await stage.drive("stream()", act, setup=setup)
 
 
 @clause("sampling/call-before-constructor", cases=CASES, covers=(167,), source=INTERFACE, why="The nearest word counts.")
@@ -185,11 +208,22 @@ async def none_in_constructor(stage: Stage, case: Case) -> None:
         raise Broken("sampling={'temperature': None} changed the body", run.chats[0].request.body, "request body")
 
 
-@clause("sampling/max-tokens", cases=tuple(Case(f"{method}-{value}", (method, value)) for method in ("stream", "complete") for value in (1, 4096)), covers=(7, 168), source=OPENAI, why="A limit that does not arrive is a reply, and a bill, without one.")
+BESIDE_TOOLS = "complete-with-tools"
+
+
+@clause("sampling/max-tokens", cases=(*(Case(f"{method}-{value}", (method, value)) for method in ("stream", "complete") for value in (1, 4096)), Case(BESIDE_TOOLS, ("complete", 4096))), covers=(7, 168), source=OPENAI, why="A limit that does not arrive is a reply, and a bill, without one.")
 async def max_tokens(stage: Stage, case: Case) -> None:
-    """max_tokens goes out with exactly that value, under the one name that the provider takes."""
+    """max_tokens goes out with exactly that value, under the one name that the provider takes, beside tools too."""
     method, value = case.value
-    run = await call(stage, method, max_tokens=value)
+    if case.id == BESIDE_TOOLS:
+        if not offers_tools(stage):
+            raise NotApplicable("complete() takes no tools, or the provider does not")
+        if not stage.takes(method, "max_tokens"):
+            raise NotApplicable("complete() takes no max_tokens")
+        needs_value(stage, max_tokens=value)
+        run = await stage.complete(max_tokens=value, tools=[WEATHER])
+    else:
+        run = await call(stage, method, max_tokens=value)
     refused(stage, run, "max_tokens")
     options = run.body.get("options") if isinstance(run.body.get("options"), dict) else {}
     found = {key: holder[key] for holder, key in ((run.body, "max_tokens"), (run.body, "max_completion_tokens"), (options, "num_predict")) if key in holder}

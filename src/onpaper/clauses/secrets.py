@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 from typing import Any
 
 from onpaper.clauses import Case, clause
 from onpaper.clauses.conditions import applicable, needs_key
 from onpaper.clauses.listening import listening
+from onpaper.clauses.operations import operate
 from onpaper.driving.acts import completing, listing, streaming
 from onpaper.driving.play import Play
 from onpaper.driving.run import Run, chain
 from onpaper.driving.stage import HELLO, KEY, Stage
-from onpaper.driving.verdict import Broken
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.script import Script, Write
 
 ILLEGAL = "https://github.com/openai/openai-python/issues/961"
@@ -72,7 +74,7 @@ async def echoed(stage: Stage, case: Case) -> None:
 @clause("auth/key-not-in-repr", covers=(27,), source="https://github.com/steve-goldberg/NocoBot/issues/3",
         why="repr() of a client ends in debug output and in crash reports.")  # fmt: skip
 async def not_in_repr(stage: Stage, case: Case) -> None:
-    """The key is in neither repr() nor str() of the backend."""
+    """The key is in neither repr() nor str() of the backend, nor in what a call gives: its result, its `stats`, the models."""
     needs_key(stage)
 
     async def act(backend: Any, run: Run) -> None:
@@ -82,6 +84,11 @@ async def not_in_repr(stage: Stage, case: Case) -> None:
     run.must_not_raise()
     if KEY in run.value:
         raise Broken(f"repr() shows the key: {run.value.replace(KEY, '<key>')[:300]}")
+    for name in ("stream", "complete", "list-models"):
+        with suppress(NotApplicable):
+            run = await operate(stage, name)
+            if KEY in (given := f"{run.value!r} {run.stats!r} {run.pieces!r}"):
+                raise Broken(f"what {run.operation} gives shows the key: {given.replace(KEY, '<key>')[:300]}")
 
 
 @clause("auth/key-not-in-logs", cases=tuple(Case(name) for name in ("stream", "complete", "list-models", "models-refused", "unauthorized", "server-error", "cut", "reset")), covers=(27,),

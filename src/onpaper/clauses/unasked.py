@@ -27,6 +27,12 @@ HARMLESS: dict[str, tuple[Any, ...]] = {
     "top_logprobs": (0,),
     "modalities": (["text"],),
     "web_search_options": (),
+    "search_parameters": ({"mode": "off"},),
+    "reasoning_effort": ("none", "minimal", "low", "medium"),
+    "verbosity": ("medium",),
+    "seed": (),
+    "prediction": (),
+    "prompt_cache_retention": ("in-memory", "in_memory"),
     "metadata": (),
     "user": (),
     "safety_identifier": (),
@@ -86,8 +92,10 @@ async def nothing_unasked(stage: Stage, case: Case) -> None:
     run, bodies = await _bodies(stage, case.id)
     asked_for = set(_keys(stage.declared.args))
     for body, raw in bodies:
+        options = body.get("options")
+        said = {**(options if isinstance(options, dict) else {}), **body}
         for key, harmless in HARMLESS.items():
-            value = body.get(key, NOWHERE)
+            value = said.get(key, NOWHERE)
             if value is NOWHERE or value is None or key in asked_for or _among(value, harmless):
                 continue
             raise Broken(f"{run.operation} sent {key}: {json.dumps(value, ensure_ascii=False)}, which nobody asked for", raw, "request body")

@@ -168,6 +168,14 @@ class ShowsAllInItsRepr(Correct):
         return f"Client({vars(self)})"
 
 
+@breaks("auth/key-not-in-repr", "what complete() gives shows the key")
+class GivesTheRequestToo(Correct):
+    """Gives the headers of its request with the result, for whoever debugs."""
+
+    def report(self, reply: Any, stats: Any) -> dict[str, Any]:
+        return super().report(reply, stats) | {"request": {"headers": self.headers("POST")}}
+
+
 @breaks("auth/not-in-url-or-body", "the key is in the URL")
 class PutsTheKeyIntoTheURL(Correct):
     """Sends its key as a query parameter too."""

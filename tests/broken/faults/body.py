@@ -157,6 +157,31 @@ class ForgetsThatAToolIsStrict(Changing):
         return body | ({"tools": tools} if tools else {})
 
 
+@breaks("body/tools-unchanged", "the tool definitions were changed")
+class OffersTwentyTools(Changing):
+    """Offers the first twenty tools, which it takes for enough."""
+
+    def change(self, body: dict[str, Any]) -> dict[str, Any]:
+        return body | ({"tools": body["tools"][:20]} if "tools" in body else {})
+
+
+@breaks("body/tools-unchanged", "beside tools other messages went out than without them")
+class TellsTheModelOfItsTools(Changing):
+    """Says to the model that it has tools, where it has some."""
+
+    def change(self, body: dict[str, Any]) -> dict[str, Any]:
+        said = [{"role": "system", "content": "You have tools. Use them."}]
+        return body | ({"messages": said + body["messages"]} if "tools" in body else {})
+
+
+@breaks("sampling/max-tokens", "max_tokens=4096 went out as nothing")
+class SetsNoLimitToCalls(Changing):
+    """Sends no limit where tools are offered, so that no call is cut."""
+
+    def change(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in body.items() if key != "max_tokens" or "tools" not in body}
+
+
 @breaks("body/deterministic", "two equal calls sent different bodies")
 @breaks("property/same-body", "sent another body")
 class StampsEachCall(Changing):
@@ -176,6 +201,15 @@ class RewritesTheCallersHistory(Correct):
             for call in message.get("tool_calls") or ():
                 call["function"]["arguments"] = json.dumps(call["function"]["arguments"])
         return list(messages)
+
+
+@breaks("body/caller-objects", "prefill() changed the caller's objects")
+class TakesTheLastMessageAway(CorrectLocal):
+    """Warms the cache for all but the last message, which it takes out of the caller's own list."""
+
+    async def prefill(self, messages: Any) -> None:
+        messages.pop()
+        await super().prefill(messages)
 
 
 @breaks("body/json", "the key 'stream' stands twice in one object")

@@ -167,3 +167,16 @@ class JoinsTheResults(Rewriting):
             else:
                 joined.append(one)
         return joined
+
+
+@breaks("body/messages", "of message 0 content")
+class KnowsTextsAndImages(Rewriting):
+    """Sends of a message's parts the texts and the images."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        return [
+            one | {"content": [part for part in one["content"] if part["type"] in ("text", "image_url")]}
+            if isinstance(one["content"], list)
+            else one
+            for one in messages
+        ]

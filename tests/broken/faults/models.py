@@ -196,3 +196,12 @@ class PrefillsItsFirstModel(CorrectLines):
             await super().prefill(messages)
         finally:
             self.model = now
+
+
+@breaks("sampling/constructor", "temperature=0.75 went out as 'absent'")
+class SwitchesToDefaults(Correct):
+    """Forgets what the constructor was told when it switches."""
+
+    async def set_model(self, name: str) -> None:
+        await super().set_model(name)
+        self.sampling = {}

@@ -248,3 +248,11 @@ class PrefillsWithAnotherTemplate(CorrectLocal):
         body["chat_template_kwargs"] = {"enable_thinking": True}
         async with self.send("POST", self.chat, self.encoded(body)) as response:
             await self.whole(response)
+
+
+@breaks("prefill/same-prefix", "prefill sent keep_alive=0: the model is unloaded as soon as it has answered")
+class UnloadsTheModelAtOnce(CorrectLines):
+    """Has the model unloaded after each call."""
+
+    def body(self, *args: Any) -> dict[str, Any]:
+        return super().body(*args) | {"keep_alive": 0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..lines import CorrectLines
 from ..table import breaks
 from .body import Changing
 
@@ -62,3 +63,28 @@ class AlwaysAsksForJSON(Changing):
 
     def change(self, body: dict[str, Any]) -> dict[str, Any]:
         return body | {"response_format": {"type": "json_object"}}
+
+
+@breaks("body/nothing-unasked", "sent reasoning_effort: \"high\"")
+class HasTheModelThinkLong(Changing):
+    """Has the model think for as long as it likes."""
+
+    def change(self, body: dict[str, Any]) -> dict[str, Any]:
+        return body | {"reasoning_effort": "high"}
+
+
+@breaks("body/nothing-unasked", "sent seed: 42")
+class DrawsWithOneSeed(Changing):
+    """Draws every reply with the same seed."""
+
+    def change(self, body: dict[str, Any]) -> dict[str, Any]:
+        return body | {"seed": 42}
+
+
+@breaks("body/nothing-unasked", "sent seed: 7")
+class DrawsItsLinesWithOneSeed(CorrectLines):
+    """Draws every reply with the same seed, which it sends as an option."""
+
+    def body(self, *args: Any) -> dict[str, Any]:
+        body = super().body(*args)
+        return body | {"options": body["options"] | {"seed": 7}}
