@@ -9,7 +9,7 @@ from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.clauses.conditions import needs_result, needs_tools, needs_value, offers_tools
 from onpaper.clauses.operations import HISTORY, WEATHER
 from onpaper.driving.play import CUTS, Play, plays
-from onpaper.driving.run import Run, crashed
+from onpaper.driving.run import Run, call_of, crashed
 from onpaper.driving.stage import Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 
@@ -21,19 +21,7 @@ ORDINARY = Play("tool-call")
 def calls_of(run: Run) -> list[Call]:
     """The tool calls that came out, whichever of the usual shapes they have."""
     holder = run.value.get("tool_calls") if isinstance(run.value, dict) else (run.stats or {}).get("tool_calls")
-    return [_plain(call) for call in holder or ()]
-
-
-def _plain(call: Any) -> Call:
-    if not isinstance(call, dict):
-        get = lambda name: getattr(call, name, None)  # noqa: E731
-        function = get("function")
-        if function is not None:
-            return get("id"), getattr(function, "name", None), getattr(function, "arguments", None)
-        return get("id"), get("name"), get("arguments")
-    function = call.get("function")
-    holder = function if isinstance(function, dict) else call
-    return call.get("id"), holder.get("name"), holder.get("arguments", holder.get("args", holder.get("input")))
+    return [call_of(call) for call in holder or ()]
 
 
 def wanted_calls(run: Run) -> list[tuple[str, Any]]:

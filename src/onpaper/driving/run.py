@@ -168,6 +168,19 @@ class Run:
             raise Broken(f"the error does not keep the server's words {words!r}: {type(error).__name__}: {str(error)[:300]}", self.wire)
 
 
+def call_of(call: Any) -> tuple[Any, Any, Any]:
+    """Id, name and arguments of a tool call that came out, whichever of the usual shapes it has."""
+    if not isinstance(call, dict):
+        get = lambda name: getattr(call, name, None)  # noqa: E731
+        function = get("function")
+        if function is not None:
+            return get("id"), getattr(function, "name", None), getattr(function, "arguments", None)
+        return get("id"), get("name"), get("arguments")
+    function = call.get("function")
+    holder = function if isinstance(function, dict) else call
+    return call.get("id"), holder.get("name"), holder.get("arguments", holder.get("args", holder.get("input")))
+
+
 def read(script: Script, contract: Contract) -> Reading:
     """The reading of what a script sends, in the contract's protocol; a body that is no stream is read whole."""
     kind = next((value for name, value in script.headers if name.lower() == "content-type"), "")

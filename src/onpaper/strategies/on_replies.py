@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
 
-from onpaper.driving.run import Hung, Run
+from onpaper.driving.run import Hung, Run, call_of
 from onpaper.driving.verdict import Broken
 from onpaper.exchange import Request
 from onpaper.gateway import faults
@@ -135,14 +135,9 @@ def _must_signal(run: Run, reading: Reading) -> None:
 def _judge_calls(run: Run, reading: Reading) -> None:
     wanted = [(call.name, call.decoded) for call in reading.tool_calls]
     offered = (run.stats or {}).get("tool_calls") if run.streamed else run.result.get("tool_calls")
-    found = [_named(call) for call in offered or ()]
+    found = [call_of(call)[1:] for call in offered or ()]
     if found != wanted:
         raise Broken(f"{run.operation} gave the tool calls {found}; the server sent {wanted}", run.wire)
-
-
-def _named(call: Any) -> tuple[Any, Any]:
-    function = call.get("function", call) if isinstance(call, Mapping) else {}
-    return function.get("name"), function.get("arguments")
 
 
 def _judge_usage(run: Run, reading: Reading) -> None:
