@@ -263,6 +263,13 @@ def test_a_key_in_a_compressed_body_stops_the_recording_and_the_saving(coding: s
     assert os.listdir(tmp_path) == ["fine.yaml"]
 
 
+def test_a_body_that_was_decoded_by_its_recorder_is_searched_as_it_is() -> None:
+    body = b'{"note": "' + KEY.encode() + b'"}'
+    kept = Cassette("a/b", (exchange(body, (("content-encoding", "br"),)),))
+    assert any("given secret" in leak for leak in leaks(kept, "", [KEY]))
+    assert list(leaks(Cassette("a/b", (exchange(b'{"note": ""}', (("content-encoding", "br"),)),)), "", [KEY])) == []
+
+
 def test_a_body_in_a_coding_that_cannot_be_searched_is_refused(tmp_path: Path) -> None:
     cassette = Cassette("a/b", (exchange(b"?", (("content-encoding", "br"),)),))
     with pytest.raises(CassetteError, match="compressed with 'br' and cannot be searched"):

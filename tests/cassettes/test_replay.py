@@ -68,3 +68,9 @@ def test_the_ending_is_kept_and_silence_stays_silence(end: End, played: End) -> 
 def test_an_exchange_without_reply_cannot_be_played() -> None:
     with pytest.raises(ValueError, match="a/b has no reply to play"):
         script_of(Exchange(Request("GET", "/"), source="a/b"))
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_a_body_that_its_recorder_decoded_plays_without_the_coding(coding: str) -> None:
+    reply = Reply(200, (("Content-Encoding", coding), ("X-Kept", "1")), (Chunk(0.0, b'{\n  "id": "c-1"\n}'),))
+    assert script_of(Exchange(Request("GET", "/"), reply)).headers == (("X-Kept", "1"),)

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from onpaper.wire.coding import CODERS, accepts, decoded
+from onpaper.wire.coding import CODERS, accepts, decoded, is_plain
 
 PIECES = (b"data: one\n\n", b"", b"data: two\n\n")
 
@@ -58,3 +58,25 @@ def test_a_coding_that_is_named_is_accepted(header):
 @pytest.mark.parametrize("header", [None, "", "identity", "*", "x-gzip", "gzip;q=0", "gzip; q=0.000", "br, gzip;Q=0."])
 def test_a_coding_that_is_not_named_or_weighs_nothing_is_not(header):
     assert not accepts(header, "gzip")
+
+
+PLAIN = (b'{\n  "id": "c-1"\n}\n', b'{"id":"c-1"}', b'\n\n {"id":1}', b"data: {}\n\n", b": ping\n\n", b"<html>busy</html>", b"[]")
+
+
+@pytest.mark.parametrize("body", PLAIN)
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "br", "zstd", "gzip, br"])
+def test_a_body_that_its_recorder_decoded_is_plain_whatever_coding_its_header_still_names(body, coding):
+    assert is_plain(body, coding)
+
+
+@pytest.mark.parametrize("body", [b'{\n  "id": "c-1"\n}\n', b'{"id":"c-1"}', b"data: {}\n\n", b'{"a":"' + b"z" * 9000 + b'"}'])
+@pytest.mark.parametrize("coding", CODERS)
+def test_a_coded_body_is_not_plain(body, coding):
+    coder = CODERS[coding]()
+    assert not is_plain(coder.feed(body) + coder.end(), coding)
+
+
+def test_deflate_without_a_header_is_read_only_under_its_own_name():
+    packed = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    body = packed.compress(b"{}") + packed.flush()
+    assert (decoded(body, "deflate"), decoded(body, "gzip")) == (b"{}", None)

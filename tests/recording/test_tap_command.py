@@ -200,6 +200,12 @@ def test_a_compressed_reply_is_judged_by_what_it_says() -> None:
     )
 
 
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_reply_whose_recorder_decoded_it_and_kept_the_header_is_judged_by_what_it_says(coding: str) -> None:
+    kept = exchange(reply=b'{\n  "choices": "none"\n}', headers=(("Content-Encoding", coding),))
+    assert [one.clause for one in groq().passed(kept).those("broken")] == ["server/reply-shape"]
+
+
 def test_a_compressed_reply_that_holds_a_key_is_not_recorded_and_says_why(tmp_path: Path) -> None:
     told = gzip.compress(b'{"choices": [], "key": "' + KEY.encode() + b'"}')
     passed = groq(tmp_path).passed(exchange(reply=told, headers=(("Content-Encoding", "gzip"),)))

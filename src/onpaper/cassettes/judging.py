@@ -20,7 +20,7 @@ from onpaper.driving.verdict import Verdict
 from onpaper.errors import nearest
 from onpaper.exchange import Chunk, Exchange, Reply
 from onpaper.suite.judge import judge_exchange
-from onpaper.wire.coding import READABLE, decoded
+from onpaper.wire.coding import decoded, is_plain
 
 
 def known_failures(contract: Contract) -> tuple[KnownFailure, ...]:
@@ -102,20 +102,13 @@ def readable(exchange: Exchange) -> Exchange:
     coding = (reply.header("content-encoding") or "").strip().lower() if reply else ""
     if reply is None or coding in ("", "identity"):
         return exchange
+    if is_plain(reply.body, coding):
+        return replace(exchange, reply=_without_coding(reply, reply.chunks))
     body = decoded(reply.body, coding)
-    if body is None:  # some recorders decode a body and keep the header; anything else cannot be read here
-        plain = coding in READABLE and _is_text(reply.body)
-        return replace(exchange, reply=_without_coding(reply, reply.chunks) if plain else None)
+    if body is None:  # it cannot be read here
+        return replace(exchange, reply=None)
     last = reply.chunks[-1].at if reply.chunks else 0.0
     return replace(exchange, reply=_without_coding(reply, (Chunk(last, body),)))
-
-
-def _is_text(body: bytes) -> bool:
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _without_coding(reply: Reply, chunks: tuple[Chunk, ...]) -> Reply:

@@ -15,7 +15,7 @@ from onpaper.cassettes.cassette import Cassette, CassetteError
 from onpaper.cassettes.shapes import KEYS, MASK, PRIVATE, Shape, machine, of_values
 from onpaper.cassettes.spread import joined_texts
 from onpaper.exchange import Chunk, Exchange, Headers, Reply, header
-from onpaper.wire.coding import READABLE, decoded
+from onpaper.wire.coding import READABLE, decoded, is_plain
 
 _HIDDEN = MASK.decode()
 _SHOWN = re.compile(
@@ -138,7 +138,7 @@ def _content(headers: Headers, body: bytes) -> bytes | None:
     Raises CassetteError for a coding that cannot be looked into.
     """
     coding = (header(headers, "content-encoding") or "").strip().lower()
-    if not body or coding in ("", "identity"):
+    if not body or is_plain(body, coding):
         return None
     if coding not in READABLE:
         raise CassetteError(

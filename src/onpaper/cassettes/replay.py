@@ -9,7 +9,7 @@ from typing import Literal
 
 from onpaper.exchange import SILENT, Chunk, End, Exchange, Reply
 from onpaper.script import Script, Transfer, Write
-from onpaper.wire.coding import READABLE, decoded
+from onpaper.wire.coding import is_plain
 
 _HOP_BY_HOP = frozenset(
     [
@@ -53,8 +53,7 @@ def script_of(exchange: Exchange, speed: float | None = None, cut: Cut = "record
 
 def _is_decoded(reply: Reply) -> bool:
     """Whether the recorder decoded the body and kept the header that says it is coded, as vcrpy before 6 did for httpx."""
-    coding = (reply.header("content-encoding") or "").strip().lower()
-    return coding in READABLE and bool(reply.body) and decoded(reply.body, coding) is None
+    return is_plain(reply.body, (reply.header("content-encoding") or "").strip().lower())
 
 
 def _pieces(reply: Reply, cut: Cut) -> Sequence[Chunk]:

@@ -16,12 +16,35 @@ def decoded(body: bytes, coding: str, most: int = LARGEST) -> bytes | None:
     not coded as it says (some recorders decode a body and keep the header)."""
     if coding not in READABLE:
         return None
-    for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):  # gzip or zlib by its header; deflate without one
+    # gzip and zlib show by their headers what they are; deflate without one is anything that can be read so, text too
+    for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS) if coding == "deflate" else (zlib.MAX_WBITS | 32,):
         try:
             return _members(body, window, most)
         except zlib.error:
             continue
     return None
+
+
+BEGINNINGS = ("{", "[", "<", "data:", "event:", "id:", "retry:", ":")
+"""How replies begin: JSON, a page of a proxy, an event stream."""
+
+
+def is_plain(body: bytes, coding: str) -> bool:
+    """Whether a body is not coded though its header says so: many recorders decode a body and keep the header.
+
+    Every coding leaves bytes that are no text. What is text and begins as a reply does, is one; other text is one when
+    it cannot be decoded, where that can be tried.
+    """
+    if coding in ("", "identity"):
+        return True
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    readable = not any(char < " " and char not in "\t\r\n" for char in text)
+    if readable and text.lstrip("\ufeff \t\r\n").startswith(BEGINNINGS):
+        return True
+    return coding in READABLE and bool(body) and decoded(body, coding) is None
 
 
 def _members(body: bytes, window: int, most: int) -> bytes:
