@@ -124,7 +124,7 @@ class Provider:
                 return refused
         if call.kind == "models":
             return self._list_models(speaker, request, call.model)
-        return self._chat(request, number)
+        return self._chat(request, number, call.model)
 
     # ---- routes --------------------------------------------------------------------------------------------
 
@@ -201,11 +201,13 @@ class Provider:
 
     # ---- the chat call -------------------------------------------------------------------------------------
 
-    def _chat(self, request: Request, number: int) -> Script:
+    def _chat(self, request: Request, number: int, model: str | None) -> Script:
         try:
             body = request.json()
         except ValueError:
             body = None
+        if model is not None and isinstance(body, dict):
+            body = {"model": model, **body}
         speaker = Speaker(self.contract, asked(body, number, self.contract))
         if self.strict:
             if self.contract.get("errors.wrong_content_type") and _is_mislabelled(request):

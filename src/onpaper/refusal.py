@@ -84,10 +84,16 @@ def _tolerates(contract: Contract, violation: Violation) -> bool:
     """Whether a value outside its range or type is taken all the same: `clamp` means its range only."""
     policy = contract.get("body.values", "refuse")
     if violation.situation == "empty_array" and violation.param != "messages":
-        return policy == "ignore" or contract.get("body.empty_arrays") == "accept"
+        return policy == "ignore" or takes_empty(contract, violation)
     if violation.situation in ("above_maximum", "below_minimum"):
         return policy in ("clamp", "ignore")
     return policy == "ignore" and violation.situation not in ("missing_parameter", "unsupported_parameter")
+
+
+def takes_empty(contract: Contract, violation: Violation) -> bool:
+    """Whether a value is an empty list that the provider takes as if its key were left out."""
+    empty = violation.situation == "empty_array" and violation.param != "messages"
+    return empty and contract.get("body.empty_arrays") == "accept"
 
 
 def _takes_null(contract: Contract, violation: Violation, body: Any) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from onpaper.clauses import View
 from onpaper.clauses.body import path as path_clause
+from onpaper.clauses.body import types
 from onpaper.contract import Contract
 from onpaper.driving.verdict import Broken
 from onpaper.exchange import Exchange, Request
@@ -76,3 +79,30 @@ def test_a_model_is_found_below_any_prefix():
     )
     assert paths.call("HEAD", "/v1/models") == ("models", None)
     assert paths.call("DELETE", "/v1/models/x") is None
+
+
+def test_a_model_that_the_path_names_is_not_missing_from_the_body(ask):
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+    inside, own = (f"/openai/{prefix}{CHAT}" for prefix in ("deployments/gpt-4o", "v1"))
+    assert [ask("azure", body, to=f"POST {path}").status for path in (inside, own)] == [200, 400]
+    sent = [Exchange(Request("POST", path, (), json.dumps(body).encode())) for path in (inside, own)]
+    types(sent[0], View(Contract.load("azure")))
+    with pytest.raises(Broken, match="'model' is missing"):
+        types(sent[1], View(Contract.load("azure")))
+
+
+@pytest.mark.parametrize(("path", "model"), [("/openai/deployments/my-gpt", "my-gpt"), ("/openai/v1", None), ("/v1", None)])
+def test_a_chat_is_of_the_model_that_its_path_names(path, model):
+    assert Contract.load("azure").paths.call("POST", path + CHAT) == ("chat", model)
+
+
+@pytest.mark.parametrize(("name", "taken"), [("hf-router", True), ("vllm", True), ("openai", False)])
+def test_an_empty_list_is_blamed_where_the_provider_refuses_it(ask, name, taken):
+    body = {"model": "a-model", "messages": [{"role": "user", "content": "hi"}], "tools": []}
+    assert (ask(name, body).status == 200) is taken
+    sent = Exchange(Request("POST", Contract.load(name).chat_path, (), json.dumps(body).encode()))
+    if taken:
+        types(sent, View(Contract.load(name)))
+    else:
+        with pytest.raises(Broken, match="/tools"):
+            types(sent, View(Contract.load(name)))

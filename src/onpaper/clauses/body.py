@@ -10,6 +10,7 @@ from onpaper.clauses import OPENAI, View, clause
 from onpaper.clauses.operations import CHAT_CASES
 from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Exchange
+from onpaper.refusal import takes_empty
 
 
 def chat_body(exchange: Exchange) -> Any:
@@ -56,11 +57,14 @@ def whitelist(exchange: Exchange, view: View) -> None:
 def types(exchange: Exchange, view: View) -> None:
     """Every value in a request body has the type and range that the contract asks for, and no required key is missing.
 
-    The message names the JSON pointer of the value.
+    The message names the JSON pointer of the value. A model that the path names is not missing.
     """
     body = chat_body(exchange)
-    others = ("unknown_parameter", "broken_rule")
-    found = [one for one in view.contract.violations(body) if one.situation not in others]
+    contract, others = view.contract, ("unknown_parameter", "broken_rule")
+    call = contract.paths.call("POST", exchange.request.path)
+    if call and call.model is not None and isinstance(body, dict):
+        body = {"model": call.model, **body}
+    found = [one for one in contract.violations(body) if one.situation not in others and not takes_empty(contract, one)]
     _complain(exchange, [one for one in found if not (one.value is None and one.situation == "invalid_type")])
 
 
