@@ -209,7 +209,7 @@ playing = contextmanager(on_a_socket)
 def _cassette(name: str | Path | Cassette) -> Cassette:
     if isinstance(name, Cassette):
         return name
-    if isinstance(name, Path) or name.endswith((".yaml", ".yml")):
+    if isinstance(name, Path) or name.endswith((".yaml", ".yml", ".json", ".har", ".httprr", ".gz")):
         return load(name)
     known = find(folders.search_path("cassettes"))
     if name not in known:

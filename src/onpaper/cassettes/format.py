@@ -21,7 +21,8 @@ from onpaper.cassettes.yamltext import Flow, scalar
 from onpaper.errors import nearest
 from onpaper.exchange import Chunk, End, Exchange, Headers, Reply, Request
 
-_URI = re.compile(r"(?P<origin>[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)(?P<target>.*)", re.DOTALL)
+_URI = re.compile(r"(?P<origin>[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*|<[^<>/?#]+>)(?P<target>.*)", re.DOTALL)
+"""A URL whose origin is known, or hidden by its recorder behind a name in angle brackets."""
 _PARSED = "parsed_body"
 # The fields of Provenance, in the order and spelling of the file.
 _KEYS = {
@@ -122,7 +123,7 @@ class _Reader:
         if not isinstance(document, dict) or not isinstance(document.get("interactions"), list):
             raise CassetteError(
                 f"{self.where}: is not a cassette: a mapping with a list 'interactions' is expected; "
-                "record it with onpaper or vcrpy 1 or later"
+                "record it with onpaper, vcrpy 1 or later, or a tool whose files are read"
             )
         if not document["interactions"]:
             raise CassetteError(f"{self.where}: is empty: it holds no interaction; record it again")

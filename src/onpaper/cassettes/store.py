@@ -11,40 +11,57 @@ from pathlib import Path
 from typing import Any
 
 from onpaper.cassettes.cassette import Cassette, CassetteError
+from onpaper.cassettes.foreign import in_vcrpy_words, trace_of
 from onpaper.cassettes.format import from_document, to_document
 from onpaper.cassettes.yamltext import YamlError, read, write
 from onpaper.folders import NAME
+from onpaper.wire.coding import decoded
 
 _SUFFIXES = (".yaml", ".yml")
+GZIP = b"\x1f\x8b"
 
 
 def load(path: str | os.PathLike[str]) -> Cassette:
-    """Read one cassette, recorded by onpaper or by vcrpy.
+    """Read one cassette, recorded by onpaper, by vcrpy or by another tool (see `foreign`), as it is or in gzip.
 
-    Raises CassetteError, in one sentence with the file's name, when the file is missing, not YAML of plain
+    Raises CassetteError, in one sentence with the file's name, when the file is missing, not YAML or JSON of plain
     values or not a cassette.
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CassetteError(f"{path}: is not UTF-8 (byte {error.start}); record it again") from None
+        data = path.read_bytes()
     except OSError as error:
         raise CassetteError(f"{path}: cannot be read: {error.strerror}; record it, or name another") from None
-    try:
-        document = read(text)
-    except YamlError as error:
-        document = _json(text)  # YAML takes all of JSON but the escapes of half a surrogate pair
-        if document is None:
-            raise CassetteError(f"{path}: {error}; take that out of the file or record it again") from None
+    document = _document(path, _plain(data))
     return replace(from_document(document, f"{path.parent.name}/{path.stem}", str(path)), path=path)
 
 
-def _json(text: str) -> Any:
-    """The value of a JSON text; None when it is none."""
+def _plain(data: bytes) -> bytes:
+    """The bytes of a file without the gzip that some keep their cassettes in."""
+    return (decoded(data, "gzip") or data) if data.startswith(GZIP) else data
+
+
+def _document(path: Path, data: bytes) -> Any:
+    """The values of a file in vcrpy's words. Raises CassetteError."""
+    trace = trace_of(data)
+    if trace is not None:
+        return trace
     try:
-        return json.loads(text) if text.lstrip().startswith("{") else None
-    except ValueError:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CassetteError(f"{path}: is not UTF-8 (byte {error.start}); record it again") from None
+    document = _json(text)
+    try:
+        return in_vcrpy_words(read(text) if document is None else document)
+    except YamlError as error:
+        raise CassetteError(f"{path}: {error}; take that out of the file or record it again") from None
+
+
+def _json(text: str) -> Any:
+    """The value of a JSON text; None when it is none. YAML takes all of JSON but the escapes of half a surrogate pair."""
+    try:
+        return json.loads(text) if text.lstrip().startswith(("{", "[")) else None
+    except (ValueError, RecursionError):
         return None
 
 

@@ -74,6 +74,8 @@ for _tag in ("python/str", "python/unicode"):
 _Loader.add_constructor(
     "tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node, deep=True)
 )
+# Ruby writes bytes so.
+_Loader.add_constructor("!binary", lambda loader, node: loader.construct_yaml_binary(node))
 _Loader.add_constructor(None, _refuse)
 
 
