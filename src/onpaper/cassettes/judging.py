@@ -53,8 +53,9 @@ def judge_replies(cassettes: Iterable[Cassette], today: datetime.date | None = N
 
 
 def _verdicts(cassette: Cassette, contract: Contract) -> Iterator[Verdict]:
+    own = cassette.provenance is not None  # the cassette of another tool may hold what other servers refused, too
     for exchange in cassette.exchanges:
-        refused = exchange.reply is not None and exchange.reply.status >= 400
+        refused = own and exchange.reply is not None and exchange.reply.status >= 400
         if refused or kind_of(exchange, contract):  # embeddings and files are none of the contract's business
             yield from replies_of(readable(exchange), contract, cassette.name)
 
@@ -87,9 +88,15 @@ def kind_of(exchange: Exchange, contract: Contract) -> str:
             body = None
         streams = body.get("stream", contract.protocol == "ndjson") if isinstance(body, dict) else False
         return "stream" if streams is True else "chat"
-    if request.method == "GET" and path.endswith(_tail(contract, "endpoint.models", "/models")):
+    listing = _tail(contract, "endpoint.models", "/models")
+    if request.method == "GET" and path.endswith(listing) and not _is_above(contract, path.removesuffix(listing)):
         return "models"
     return ""
+
+
+def _is_above(contract: Contract, prefix: str) -> bool:
+    """Whether a prefix lies above the provider's own: what is there is another API of the same host."""
+    return prefix != "" and str(contract.get("endpoint.prefix", "")).startswith(f"{prefix}/")
 
 
 def _tail(contract: Contract, dotted: str, default: str) -> str:

@@ -30,11 +30,14 @@ def asked(exchange: Exchange) -> dict[str, Any]:
 
 
 def is_stream(exchange: Exchange) -> bool:
-    """Whether the reply is an event stream: by its label or, where a recorder kept none, by what was asked for."""
-    label = answered(exchange).header("content-type")
+    """Whether the reply is an event stream: by its label or, where a recorder kept none, by what was asked for; by how it
+    begins where the recorder kept that neither."""
+    label, body = answered(exchange).header("content-type"), answered(exchange).body.lstrip()
     if label is not None:
         return label.partition(";")[0].strip().lower() == "text/event-stream"
-    return asked(exchange).get("stream") is True and not answered(exchange).body.lstrip().startswith(b"{")
+    if not asked(exchange):
+        return body.startswith((b"data:", b"event:", b":"))
+    return asked(exchange).get("stream") is True and not body.startswith(b"{")
 
 
 def stream_of(exchange: Exchange) -> Reply:

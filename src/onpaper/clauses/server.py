@@ -42,14 +42,27 @@ def content_type(exchange: Exchange, view: View) -> None:
     reply = answered(exchange)
     if reply.status != 200 or exchange.request.method != "POST":
         raise NotApplicable("the reply is no completion")
-    if not reply.headers:
-        raise NotApplicable("the recording keeps no headers")
-    kind = (reply.header("content-type") or "").partition(";")[0].strip().lower()
+    label = reply.header("content-type")
+    if not reply.headers or (label is None and exchange.redacted):
+        raise NotApplicable("the recording keeps no label")
+    if not asked(exchange):
+        raise NotApplicable("the request is not known")
+    kind = (label or "").partition(";")[0].strip().lower()
     lines = view.contract.protocol == "ndjson"
     streams = asked(exchange).get("stream", lines) is True
+    if streams and kind == "application/json" and _is_error(reply.body):
+        raise NotApplicable("the reply is an error in one piece")
     allowed = {True: {"application/x-ndjson"} if lines else {"text/event-stream"}, False: {"application/json"}}[streams]
     if kind not in allowed:
-        raise Broken(f"a {'stream' if streams else 'reply in one piece'} is labelled {reply.header('content-type')!r}", reply.body)
+        raise Broken(f"a {'stream' if streams else 'reply in one piece'} is labelled {label!r}", reply.body)
+
+
+def _is_error(body: bytes) -> bool:
+    """Whether a body is one JSON value that reports an error."""
+    try:
+        return fault_of(json.loads(body)) is not None
+    except (ValueError, RecursionError):
+        return False
 
 
 @server("utf8", source=WHATWG, why="Both formats are UTF-8 by definition.")
