@@ -230,6 +230,61 @@ def test_bad_input_is_one_sentence_and_exit_2(
     assert (ran.code, ran.err, ran.out) == (2, sentence, "")
 
 
+def foreign(uri: str, asked: str, said: str, kind: str = "application/json") -> str:
+    """One exchange as another tool keeps it."""
+    request = {"method": "POST", "url": uri, "body": asked}
+    return json.dumps({"request": request, "response": {"status": 200, "headers": {"Content-Type": kind}, "body": said}})
+
+
+CHAT = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+LINES = {"model": "m", "message": {"role": "assistant", "content": "hi"}, "done": True}
+
+
+@pytest.mark.parametrize(
+    ("uri", "said", "judge"),
+    [
+        ("https://api.groq.com/openai/v1/chat/completions", '{"choices": []}', "groq"),
+        ("https://mine.openai.azure.com/openai/deployments/d/chat/completions", '{"choices": []}', "azure"),
+        ("https://llm.example/v1/chat/completions", '{"choices": []}', "openai"),
+        ("http://localhost:11434/api/chat", json.dumps(LINES | {"message": None}), "ollama"),
+    ],
+)
+def test_a_single_file_of_another_recorder_is_judged_by_the_contract_of_its_host(
+    uri: str, said: str, judge: str, tmp_path: Path, command: Any
+) -> None:
+    path = tmp_path / "Test_It[a].json"
+    path.write_text(foreign(uri, CHAT, said, "application/x-ndjson" if judge == "ollama" else "application/json"))
+    ran = command("cassettes", "verify", str(path), "--json")
+    told = json.loads(ran.out)
+    assert (ran.code, told["cassettes"], told["problems"]) == (1, 1, [])
+    assert {(one["backend"], one["clause"]) for one in told["verdicts"]} == {
+        (judge, "server/lines-shape" if judge == "ollama" else "server/reply-shape")
+    }
+
+
+def test_a_single_file_is_searched_for_keys(tmp_path: Path, command: Any) -> None:
+    path, key = tmp_path / "one.json", "sk-" + "0123456789abcdef"
+    path.write_text(foreign("https://llm.example/v1/chat/completions", CHAT, json.dumps({"choices": [], "key": key})))
+    ran = command("cassettes", "verify", str(path), "--json")
+    assert ran.code == 1 and key not in ran.out
+    assert json.loads(ran.out)["problems"] == [f"{path}: the reply body holds something shaped like a key (sk-…)"]
+
+
+def test_a_file_without_a_chat_is_one_sentence_and_only_a_problem_beside_others(
+    project: Path, tmp_path: Path, command: Any
+) -> None:
+    other, none = tmp_path / "other.json", tmp_path / "none.txt"
+    other.write_text(foreign("https://llm.example/v1/embeddings", "{}", "{}"))
+    none.write_text("hello")
+    ran = command("cassettes", "verify", str(other))
+    sentence = f"{other}: holds nothing that contract 'openai' judges, but POST /v1/embeddings; name a recording of chat completions"
+    assert (ran.code, ran.err) == (2, f"onpaper: {sentence}\n")
+    assert command("cassettes", "verify", str(none)).code == 2
+    ran = command("cassettes", "verify", str(put(project, GOOD)), str(other), "--json")
+    told = json.loads(ran.out)
+    assert (ran.code, told["cassettes"], told["problems"]) == (1, 1, [sentence])
+
+
 def test_an_age_that_cannot_be_is_refused(project: Path, command: Any) -> None:
     put(project, GOOD)
     assert command("cassettes", "verify", "--max-age", "-1").code == 2

@@ -18,7 +18,8 @@ import pytest
 
 from onpaper import folders
 from onpaper.cassettes import find, load
-from onpaper.cassettes.tapping import Tap, default_contract, line, row
+from onpaper.cassettes.hosts import default_contract
+from onpaper.cassettes.tapping import Tap, line, row
 from onpaper.contract import Contract
 from onpaper.exchange import Chunk, Exchange, Reply, Request
 
@@ -248,6 +249,8 @@ def test_numbers_go_on_after_those_of_an_earlier_tap(tmp_path: Path) -> None:
     [
         ("https://api.groq.com/openai/v1", "groq"),
         ("https://api.mistral.ai/v1", "mistral"),
+        ("https://my-own.openai.azure.com/openai/deployments/gpt", "azure"),
+        ("https://a.b.openai.azure.com/openai/v1", "openai"),
         ("http://localhost:8000/v1", "openai"),
         ("https://llm.example.com/v1", "openai"),
     ],

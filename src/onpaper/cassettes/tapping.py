@@ -149,19 +149,6 @@ def _model(exchange: Exchange) -> str:
     return model if isinstance(model, str) else ""
 
 
-def default_contract(upstream: SplitResult) -> str:
-    """The contract whose provider is at that host; `openai` when there is none."""
-    from urllib.parse import urlsplit
-
-    from onpaper import folders
-
-    for name in folders.names("contracts"):
-        url = urlsplit(str(Contract.load(name).get("endpoint.url") or ""))
-        if url.hostname == upstream.hostname and "." in (url.hostname or "") and not is_loopback(url):
-            return name
-    return "openai"
-
-
 def line(passed: Passed) -> str:
     """An exchange in one line, without anything it carried."""
     request, reply = passed.exchange.request, passed.exchange.reply

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onpaper.cassettes.cassette import Cassette, CassetteError
-from onpaper.cassettes.redaction import leaks, unlisted
+from onpaper.cassettes.redaction import leaks, unlisted, without_keys
 from onpaper.cassettes.store import find, load
 from onpaper.errors import BadInput
 
@@ -53,15 +53,27 @@ class Findings:
 def look_through(folders: Iterable[str | os.PathLike[str]], oldest: datetime.date | None = None) -> Findings:
     """Verify folders of cassettes, and judge each recording by its contract.
 
-    A cassette that cannot be read, or whose contract is missing, is a problem and is not judged. Raises
-    CassetteError for a missing folder, BadInput for a contract that cannot be read.
+    A single file may be named too, of whatever recorder: it is searched for keys, and judged by the contract of its
+    host. A cassette that cannot be read, or whose contract is missing, is a problem and is not judged. Raises
+    CassetteError for a missing folder and for a file that holds nothing to judge, when nothing else was named;
+    BadInput for a contract that cannot be read.
     """
     from onpaper.cassettes.judging import judge_replies
     from onpaper.contract import Contract
 
-    folders = [Path(folder) for folder in folders]
+    given = [Path(folder) for folder in folders]
+    folders = [path for path in given if not path.is_file()]
     problems = [problem for folder in folders for problem in verify(folder, oldest)]
     cassettes: list[Cassette] = []
+    for path in (path for path in given if path.is_file()):
+        try:
+            cassettes.append(_lone(path))
+        except CassetteError as error:
+            if len(given) == 1:
+                raise
+            problems.append(str(error))
+            continue
+        problems += [f"{path}: {leak}" for leak in _keys(path, cassettes[-1])]
     for path in find(folders).values():
         try:
             cassette = load(path)
@@ -73,7 +85,38 @@ def look_through(folders: Iterable[str | os.PathLike[str]], oldest: datetime.dat
             problems.append(f"{path}: cannot be judged: {error}")
             continue
         cassettes.append(cassette)
-    return Findings(tuple(cassettes), tuple(problems), tuple(judge_replies(cassettes)))
+    return Findings(tuple(cassettes), tuple(problems), tuple(map(_hidden, judge_replies(cassettes))))
+
+
+def _hidden(verdict: Verdict) -> Verdict:
+    """A verdict whose message, which shows what was said, shows no key."""
+    told = verdict.verdict in ("broken", "known")
+    return replace(verdict, message=without_keys(verdict.message)) if told else verdict
+
+
+def _lone(path: Path) -> Cassette:
+    """A recording that lies anywhere, under the contract of its host. Raises CassetteError when it holds nothing to judge."""
+    from onpaper.cassettes.hosts import contract_of
+    from onpaper.cassettes.judging import kind_of
+    from onpaper.contract import Contract
+
+    cassette = load(path)
+    name = contract_of(cassette)
+    contract = Contract.load(name)
+    if not any(kind_of(exchange, contract) for exchange in cassette.exchanges):
+        asked = cassette.exchanges[0].request
+        raise CassetteError(
+            f"{path}: holds nothing that contract {name!r} judges, but {asked.method} {asked.path[:60]}; "
+            "name a recording of chat completions"
+        )
+    return replace(cassette, name=f"{name}/{path.stem}") if cassette.provenance is None else cassette
+
+
+def _keys(path: Path, cassette: Cassette) -> Iterator[str]:
+    try:
+        yield from dict.fromkeys(leaks(cassette, ""))
+    except CassetteError as error:
+        yield str(error)
 
 
 def _problems(path: Path, oldest: datetime.date | None) -> Iterator[str]:

@@ -27,8 +27,8 @@ def verify(
     folders: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FOLDER]...",
-            help="Folders of <provider>/<case>.yaml. Default: cassettes/, else those of onpaper.",
+            metavar="[FOLDER|FILE]...",
+            help="Folders of <provider>/<case>.yaml, or files of any recorder. Default: cassettes/, else those of onpaper.",
         ),
     ] = None,
     max_age: Annotated[

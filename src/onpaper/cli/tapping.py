@@ -47,8 +47,9 @@ def tap(
 
     Exit 0: every promise was kept. 1: a `must` was broken. 2: the command cannot be carried out.
     """
+    from onpaper.cassettes.hosts import default_contract
     from onpaper.cassettes.recorder import Endpoint
-    from onpaper.cassettes.tapping import Tap, default_contract
+    from onpaper.cassettes.tapping import Tap
     from onpaper.contract import Contract
 
     if folder is not None:
