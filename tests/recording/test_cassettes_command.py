@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from onpaper.cassettes import Cassette, Provenance, find, load, save
+from onpaper.cassettes.hosts import contract_of
 from onpaper.cassettes.judging import judge_replies, known_failures, reply_clauses
 from onpaper.contract import Contract
 from onpaper.driving.known import KnownFailure, apply_known
@@ -260,6 +261,14 @@ def test_a_single_file_of_another_recorder_is_judged_by_the_contract_of_its_host
     assert {(one["backend"], one["clause"]) for one in told["verdicts"]} == {
         (judge, "server/lines-shape" if judge == "ollama" else "server/reply-shape")
     }
+
+
+@pytest.mark.parametrize(("path", "judge"), [("/v1", "hf-router"), ("/hf-inference/models/a/b/v1", "tgi")])
+def test_the_folder_says_the_contract_where_the_host_passes_on_to_another(path: str, judge: str, tmp_path: Path) -> None:
+    (tmp_path / "tgi").mkdir()
+    file = tmp_path / "tgi" / "one.json"
+    file.write_text(foreign(f"https://router.huggingface.co{path}/chat/completions", CHAT, "{}"))
+    assert contract_of(load(file)) == judge
 
 
 def test_a_single_file_is_searched_for_keys(tmp_path: Path, command: Any) -> None:

@@ -32,14 +32,15 @@ def default_contract(upstream: SplitResult) -> str:
 
 
 def contract_of(cassette: Cassette) -> str:
-    """The contract that judges a recording, wherever it lies: the one that it names, that of its host, of its folder, of
-    a path that one provider alone has; else `openai`."""
+    """The contract that judges a recording, wherever it lies: the one that it names, that of its host if it serves what
+    was asked, of its folder, of a path that one provider alone has; else `openai`."""
     if cassette.provenance and cassette.provenance.contract:
         return cassette.provenance.contract
-    names = folders.names("contracts")
-    folder = cassette.name.partition("/")[0]
-    found = contract_at(urlsplit(cassette.origin).hostname) or (folder if folder in names else None)
-    return found or _by_path(names, [one.request.path for one in cassette.exchanges]) or "openai"
+    names, paths = folders.names("contracts"), [one.request.path for one in cassette.exchanges]
+    folder, host = cassette.name.partition("/")[0], contract_at(urlsplit(cassette.origin).hostname)
+    if host and any(map(Contract.load(host).paths.serves, paths)):
+        return host
+    return (folder if folder in names else None) or host or _by_path(names, paths) or "openai"
 
 
 def _by_path(names: Iterable[str], paths: list[str]) -> str | None:
