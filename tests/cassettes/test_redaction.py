@@ -270,6 +270,13 @@ def test_a_body_that_was_decoded_by_its_recorder_is_searched_as_it_is() -> None:
     assert list(leaks(Cassette("a/b", (exchange(b'{"note": ""}', (("content-encoding", "br"),)),)), "", [KEY])) == []
 
 
+def test_the_name_of_a_format_in_every_chunk_is_no_key() -> None:
+    body = b'data: {"format":"xai-responses-v1"}\n\n' * 40
+    assert redacted(body, ()) == body
+    assert list(leaks(Cassette("a/b", (exchange(body, ()),)), "")) == []
+    assert redacted(b'{"note":"xai-' + b"a1B2" * 8 + b'"}', ()).count(b"a1B2") == 0
+
+
 def test_a_body_in_a_coding_that_cannot_be_searched_is_refused(tmp_path: Path) -> None:
     cassette = Cassette("a/b", (exchange(b"?", (("content-encoding", "br"),)),))
     with pytest.raises(CassetteError, match="compressed with 'br' and cannot be searched"):

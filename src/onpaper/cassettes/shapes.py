@@ -54,7 +54,9 @@ def _member(what: str, keys: str) -> Shape:
 KEYS: tuple[Shape, ...] = (
     _shape("a key (sk-…)", _START + r"sk-[\w-]{8,}+"),
     _shape("a key (prefix_…)", _START + r"(?:gsk|hf|fw|r8|tgp_v1|tvly|glpat|key)[-_][\w-]{16,}+"),
-    _shape("a key (prefix-…)", _START + r"(?:xai|pplx|nvapi|csk|cpk|vcp|voy|jina)[-_][\w-]{16,}+"),
+    # without hyphens: `"format": "xai-responses-v1"` of every chunk, joined, is long too
+    _shape("a key (prefix-…)", _START + r"(?:xai|pplx|csk|jina)[-_][A-Za-z0-9]{16,}+"),
+    _shape("a key (prefix-…)", _START + r"(?:nvapi|cpk|vcp|voy)[-_][\w-]{16,}+"),
     _shape("a GitHub token", _START + r"(?:gh[opsur]_[A-Za-z0-9]{20,}+|github_pat_\w{20,}+)"),
     _shape("a Slack token", _START + r"xox[abeoprs]-[A-Za-z0-9-]{10,}+"),
     _shape("an AWS key id", _START + r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
