@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from rich.console import Console
@@ -21,6 +23,15 @@ from onpaper.report.summary import paste, red, unjudged
 
 ONPAPER = [sys.executable, "-m", "onpaper"]
 ROWS = [("endpoint.url", "https://api.example.com/openai/v1/" + "x" * 120, "example.toml"), ("auth", "true", "openai.toml")]
+TALKS = """
+from onpaper.backends import VLLMBackend
+
+
+class Talks(VLLMBackend):
+    def __init__(self, **kwargs):
+        print("hello", flush=True)
+        super().__init__(**kwargs)
+"""
 WIRE = "wire: " + repr(bytes(range(256)) * 4)
 
 
@@ -115,13 +126,35 @@ def test_a_full_disk_is_one_sentence(arguments: tuple[str, ...], tmp_path: Path)
     assert done.stderr == "onpaper: what there is to say cannot be written: No space left on device\n"
 
 
-@pytest.mark.parametrize("arguments", [("list", "clauses"), ("list", "clauses", "--json"), ("explain", "sse/bom")])
-def test_a_reader_that_has_enough_ends_it_quietly(arguments: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.fixture
+def nobody() -> Iterator[IO[str]]:
+    """A pipe whose reader has had enough, as after `| head -1`."""
     reading, writing = os.pipe()
     os.close(reading)
-    with os.fdopen(writing, "w") as nobody:
-        done = run(*arguments, cwd=tmp_path, stdout=nobody)
+    with os.fdopen(writing, "w") as pipe:
+        yield pipe
+
+
+@pytest.mark.parametrize("arguments", [("list", "clauses"), ("list", "clauses", "--json"), ("explain", "sse/bom")])
+def test_a_reader_that_has_enough_ends_it_quietly(arguments: tuple[str, ...], nobody: IO[str], tmp_path: Path) -> None:
+    done = run(*arguments, cwd=tmp_path, stdout=nobody)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [("truth", "groq", "--at-least", "1"), ("truth", "groq", "--at-least", "1", "--json")])
+def test_a_reader_that_has_enough_makes_nothing_green(
+    arguments: tuple[str, ...], unbuffered: str, nobody: IO[str], tmp_path: Path
+) -> None:
+    done = run(*arguments, cwd=tmp_path, stdout=nobody, env={"PYTHONUNBUFFERED": unbuffered})
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_subject_that_prints_is_not_blamed_for_a_reader_that_has_enough(nobody: IO[str], tmp_path: Path) -> None:
+    (tmp_path / "talks.py").write_text(TALKS)
+    arguments = ("check", "talks:Talks", "--contract", "vllm", "--clause", "sse/bom")
+    done = subprocess.run([*ONPAPER, *arguments], cwd=tmp_path, stdout=nobody, stderr=nobody, timeout=60)
+    assert done.returncode == 0
 
 
 def test_marks_are_plain_where_the_output_takes_ascii_only(tmp_path: Path) -> None:

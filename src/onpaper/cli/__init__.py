@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import codecs
 import contextlib
 import errno
 import gc
-import io
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -17,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from onpaper import streams
 from onpaper.errors import BadInput
 
 if TYPE_CHECKING:
@@ -37,8 +35,6 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 PIPE_WIDTH = 100_000
 """Columns of what is no terminal: a report that is cut off there is lost."""
-PLAIN = {"✓": "+", "✗": "x", "–": "-", "—": "-", "…": "...", "×": "x", "→": "->"}
-PLAINLY = "onpaper-plainly"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -78,10 +74,7 @@ def main() -> None:
         tapping,
     )
 
-    _open_what_is_closed()
-    for stream in (sys.stdout, sys.stderr):  # what a subject says may hold anything, and a pipe may take ASCII only
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=PLAINLY)
+    streams.prepare()
     try:
         with _ending_on_sigterm():
             status = app(standalone_mode=False)
@@ -95,47 +88,14 @@ def main() -> None:
         sys.exit(USAGE)
     except typer.Abort:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        _write_no_more()
-        sys.exit(0)
-    except SystemExit as ended:
-        if isinstance(ended.__context__, BrokenPipeError):  # click and rich end with 1 then, each for itself
-            _write_no_more()
-            sys.exit(0)
-        raise
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         print(f"onpaper: what there is to say cannot be written: {error.strerror}", file=sys.stderr)
-        _write_no_more()
+        streams.write_no_more(1)
         sys.exit(USAGE)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-
-
-def _open_what_is_closed() -> None:
-    """A daemon may start us without standard output or error: what is said there then goes nowhere."""
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open to the end
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open to the end
-
-
-def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
-    """How a stream that takes ASCII only shows a mark of ours; anything else becomes an escape."""
-    if isinstance(error, UnicodeEncodeError):
-        found = error.object[error.start]
-        if found in PLAIN:
-            return PLAIN[found], error.start + 1
-    return codecs.backslashreplace_errors(error)
-
-
-codecs.register_error(PLAINLY, _plainly)
-
-
-def _write_no_more() -> None:
-    """Let nothing more be written to standard output, where Python would try again at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from onpaper import streams
 from onpaper.contract import Contract
 from onpaper.driving.declaration import Declared
 from onpaper.driving.guard import guarded
@@ -145,6 +146,7 @@ def _begin(environment: dict[str, str], done: Any, ending: Connection) -> None:
     os.environ.clear()  # a server of forks keeps the environment in which it was started
     os.environ.update(environment)
     os.dup2(2, 1)  # standard output may be a report; also for what is printed past Python
+    streams.prepare()  # a subject that prints is not to be blamed for a reader that has enough
     import_module("onpaper.suite.imports")  # done already where processes are forked
     quiet()
     _done, _judge = done, Judge()
