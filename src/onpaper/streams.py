@@ -20,6 +20,11 @@ def prepare() -> None:
         setattr(sys, name, _taking_all(stream) if stream else open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
+def take_unicode() -> bool:
+    """Whether standard output takes every character; where it does not, formats for programs have escapes of their own."""
+    return codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+
+
 def write_no_more(descriptor: int) -> None:
     """Let nothing more be written there, where Python would try again at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -39,8 +44,8 @@ class _Descriptor(io.FileIO):
 
 
 def _taking_all(stream: Any) -> Any:
-    if not isinstance(stream, io.TextIOWrapper) or stream.fileno() not in (1, 2):
-        return stream
+    if not isinstance(stream, io.TextIOWrapper) or not isinstance(getattr(stream.buffer, "raw", stream.buffer), io.FileIO):
+        return stream  # of somebody who runs the command in their own process
     stream.flush()
     raw: Any = _Descriptor(stream.fileno(), "w", closefd=False)
     return io.TextIOWrapper(

@@ -126,6 +126,20 @@ def test_the_reports_for_ci_are_written(project: Path) -> None:
     assert "\x1b[" not in done.stdout
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full disk to offer")
+def test_a_report_that_cannot_be_written_keeps_no_other_from_being_given(project: Path) -> None:
+    arguments = ("check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "sse/bom", "--json", "/dev/full", "--junit", "junit.xml")
+    done = onpaper(project, *arguments, GITHUB_STEP_SUMMARY="/dev/full")
+    assert done.returncode == 2 and "cannot be written" in done.stderr
+    assert "4 kept in" in done.stdout and (project / "junit.xml").exists()
+
+
+def test_two_reports_do_not_share_a_file(project: Path) -> None:
+    done = onpaper(project, "check", "mypkg.llm:NeverEnds", "--contract", "litellm", "--json", "report", "--junit", "./report")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "give each a file of its own" in done.stderr
+
+
 @pytest.mark.parametrize("option", ["--json", "--junit"])
 def test_a_report_that_cannot_be_written_is_told_before_the_run(option: str, project: Path) -> None:
     (project / "taken").touch()

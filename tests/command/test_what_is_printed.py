@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
@@ -31,6 +33,15 @@ class Talks(VLLMBackend):
     def __init__(self, **kwargs):
         print("hello", flush=True)
         super().__init__(**kwargs)
+"""
+ODD = """
+from onpaper.backends import VLLMBackend
+
+
+class Odd(VLLMBackend):
+    async def stream(self, *args, **kwargs):
+        raise RuntimeError("é ☃ \U0001f600")
+        yield
 """
 WIRE = "wire: " + repr(bytes(range(256)) * 4)
 
@@ -162,6 +173,17 @@ def test_marks_are_plain_where_the_output_takes_ascii_only(tmp_path: Path) -> No
     done = run(*arguments, cwd=tmp_path, stdout=subprocess.PIPE, env={"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr
     assert "sse/bom | +4" in done.stdout
+
+
+@pytest.mark.parametrize(("option", "read"), [("--json", json.loads), ("--junit", ElementTree.fromstring)])
+def test_a_report_for_programs_is_whole_where_the_output_takes_ascii_only(
+    option: str, read: Callable[[str], object], tmp_path: Path
+) -> None:
+    (tmp_path / "odd.py").write_text(ODD, "utf-8")
+    arguments = ("check", "odd:Odd", "--contract", "vllm", "--clause", "sse/bom", option, "-")
+    done = run(*arguments, cwd=tmp_path, stdout=subprocess.PIPE, env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 1 and done.stdout.isascii()
+    assert read(done.stdout) is not None
 
 
 def test_a_backend_that_is_named_twice_is_judged_once(tmp_path: Path) -> None:

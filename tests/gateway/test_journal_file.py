@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 
 import pytest
 
@@ -99,3 +100,14 @@ def test_a_file_that_cannot_be_written_is_told_once(tmp_path, capsys):
     file.close()
     assert file.failure.startswith("cannot write the journal to /dev/full")
     assert capsys.readouterr().err == file.failure + "\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full disk to offer")
+def test_what_fails_is_named_and_the_other_copy_is_whole(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "dup", lambda _: os.open("/dev/full", os.O_WRONLY))
+        file = JournalFile(tmp_path / "journal.jsonl", echo=True)
+    with file:
+        file.write(Entry(Request("GET", "/"), connection=1), "default")
+    assert file.failure.startswith("cannot write the journal to standard output: ")
+    assert len(lines(file.path)) == 1

@@ -181,4 +181,4 @@ def row(passed: Passed) -> str:
     value["cassette"] = str(passed.path) if passed.path else None
     if passed.problem:
         value["problem"] = passed.problem
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)

@@ -127,4 +127,4 @@ def console(stderr: bool = False) -> Console:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+    print(json.dumps(value, indent=1, ensure_ascii=not streams.take_unicode(), default=str), flush=True)

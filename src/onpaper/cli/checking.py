@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from onpaper.cli import app, console
+from onpaper import streams
+from onpaper.cli import app, console, print_json
 from onpaper.errors import BadInput, nearest
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def check(
 
     if json_file == junit == "-":
         raise BadInput("--json - and --junit - would mix on standard output: give one of them a file")
+    if json_file and junit and Path(json_file).resolve() == Path(junit).resolve():
+        raise BadInput(f"--json and --junit both want {junit}, where one would replace the other: give each a file of its own")
     for path in {json_file, junit} - {"", "-"}:
         files.check_writable(path)
     chosen = chosen_backends(backends or [], contract, env or [], arg or [], can or [], model)
@@ -53,17 +56,27 @@ def check(
     start = time.monotonic()
     verdicts = running.check(chosen, patterns, jobs or None, _shown)
     seconds = time.monotonic() - start
-    for path, text in ((json_file, files.as_json), (junit, lambda found: files.as_junit(found, strict))):
-        if path == "-":
-            sys.stdout.write(text(verdicts))
-        elif path:
-            files.write(path, text(verdicts))
-    if "-" not in (json_file, junit):
-        from onpaper.report import terminal
+    with ExitStack() as reports:  # each is given, the last one here first, whatever becomes of the others
+        if "-" not in (json_file, junit):
+            from onpaper.report import terminal
 
-        terminal.report(console(), verdicts, strict, seconds, quiet, whole=not patterns)
-    files.job_summary(verdicts, strict)
+            reports.callback(terminal.report, console(), verdicts, strict, seconds, quiet, whole=not patterns)
+        if junit == "-":
+            reports.callback(_print_xml, files.as_junit(verdicts, strict))
+        elif junit:
+            reports.callback(files.write, junit, files.as_junit(verdicts, strict))
+        if json_file == "-":
+            reports.callback(print_json, [one.as_json() for one in verdicts])
+        elif json_file:
+            reports.callback(files.write, json_file, files.as_json(verdicts))
+        reports.callback(files.job_summary, verdicts, strict)
     raise typer.Exit(1 if red(verdicts, strict, whole=not patterns) else 0)
+
+
+def _print_xml(text: str) -> None:
+    if not streams.take_unicode():
+        text = text.encode("ascii", "xmlcharrefreplace").decode()
+    print(text, end="", flush=True)
 
 
 def _shown() -> AbstractContextManager[Progress]:

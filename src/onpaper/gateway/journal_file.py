@@ -34,12 +34,12 @@ class JournalFile:
         self._masker = Masker(())
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         try:
-            self._files = [os.dup(1) if str(path) == "-" else os.open(self.path, flags, 0o600)]
+            self._files = {} if str(path) == "-" else {os.open(self.path, flags, 0o600): str(path)}
         except OSError as error:
             reason = f"cannot write the journal to {self.path}: {error.strerror}"
             raise BadInput(f"{reason}; choose another file") from None
-        if echo and str(path) != "-":
-            self._files.append(os.dup(1))
+        if echo or str(path) == "-":
+            self._files[os.dup(1)] = "standard output"
 
     def attach(self, session: Session) -> None:
         """Keep the exchanges of a session from now on."""
@@ -55,24 +55,24 @@ class JournalFile:
             self._masker = Masker(self._secrets)
         row = {"session": session, **masked(entry, self._masker)}
         line = json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
-        for file in self._files:
+        for file, name in self._files.items():
             data = memoryview(line.encode("utf-8", "backslashreplace"))
             try:
                 while data:
                     data = data[os.write(file, data) :]
             except OSError as error:
-                self._failed(error)
+                self._failed(name, error)
 
-    def _failed(self, error: OSError) -> None:
+    def _failed(self, name: str, error: OSError) -> None:
         if not self.failure:
-            self.failure = f"cannot write the journal to {self.path}: {error.strerror}; exchanges are missing there"
+            self.failure = f"cannot write the journal to {name}: {error.strerror}; exchanges are missing there"
             print(self.failure, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         for file in self._files:
             if file >= 0:
                 os.close(file)
-        self._files = [-1]
+        self._files = {-1: str(self.path)}
 
     def __enter__(self) -> Self:
         return self
