@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import tomllib
 from functools import lru_cache
@@ -14,17 +15,22 @@ from onpaper.errors import BadInput, nearest
 
 def read_toml(path: Path, kind: str) -> dict[str, Any]:
     """A data file, checked against its JSON Schema. Raises BadInput in one sentence that names file and key."""
+    value = parsed(path, kind)
+    check(value, kind, str(path))
+    return value
+
+
+def parsed(path: Path, kind: str) -> dict[str, Any]:
+    """A TOML file as it is. Raises BadInput in one sentence that names it."""
     try:
         with path.open("rb") as file:
-            value = tomllib.load(file)
+            return tomllib.load(file)
     except FileNotFoundError:
         raise BadInput(f"{path}: there is no such {kind} file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: this is not TOML: {error}") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    check(value, kind, str(path))
-    return value
 
 
 def check(value: Any, kind: str, where: str) -> None:
@@ -39,6 +45,16 @@ def check(value: Any, kind: str, where: str) -> None:
         unknown = str(error.kind.unexpected[0])
         raise BadInput(f"{where}: unknown key {unknown!r} at {at}{nearest(unknown, known)}")
     raise BadInput(f"{where}: {at}: {error.message}")
+
+
+def day(value: Any, where: str) -> datetime.date | None:
+    """A date as a data file writes it: TOML's own, a text, or None. Raises BadInput."""
+    if value is None or type(value) is datetime.date:
+        return value
+    try:
+        return datetime.date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise BadInput(f"{where} {str(value)!r} is not a date like 2027-03-01") from None
 
 
 @lru_cache

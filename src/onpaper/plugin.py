@@ -41,9 +41,11 @@ def _declares(path: Path) -> bool:
         if "tool.onpaper" not in text:
             return False
         table = tomllib.loads(text).get("tool", {}).get("onpaper", {})
+        return bool(table.get("pytest", "backends" in table))
     except (OSError, ValueError):
         return False
-    return bool(table.get("pytest", "backends" in table))
+    except AttributeError:  # no tables: reading the declaration says so
+        return True
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -43,6 +43,13 @@ def test_a_project_that_declares_nothing_gets_no_items_and_pays_nothing(project:
     assert "1 passed" in done.stdout, done.stdout
 
 
+def test_a_declaration_that_is_no_table_is_told_where_the_suite_would_be(project: Path) -> None:
+    (project / "pyproject.toml").write_text(f"tool.onpaper = 3\n{ASYNC}")
+    done = pytest_in(project, "-q")
+    assert done.returncode == 2
+    assert 'tool.onpaper: the top level: 3 is not of type "object"' in done.stdout
+
+
 def test_each_clause_and_case_of_a_declared_backend_is_an_item(project: Path) -> None:
     (project / "mine.py").write_text(MINE)
     with (project / "pyproject.toml").open("a") as file:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from onpaper.contract import Contract
-from onpaper.datafile import check
+from onpaper.datafile import check, parsed
 from onpaper.driving.known import KnownFailure
 from onpaper.errors import BadInput, nearest
 
@@ -108,13 +107,10 @@ def read(project: Path | None = None) -> dict[str, Declared]:
     Raises BadInput when the declaration is malformed.
     """
     path = (project or Path.cwd()) / "pyproject.toml"
-    table: dict[str, Any] = {}
-    if path.is_file():
-        try:
-            table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("onpaper", {})
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BadInput(f"{path}: this is not TOML: {error}") from None
-    if table:
+    table: Any = {}
+    if path.is_symlink() or path.exists():
+        tool = parsed(path, "project").get("tool", {})
+        table = tool.get("onpaper", {}) if isinstance(tool, dict) else tool
         check(table, "declaration", f"{path}: tool.onpaper")
     backends = table.get("backends")
     where = str(path) if backends else "the reference backends"

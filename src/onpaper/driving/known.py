@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from onpaper.datafile import day
 from onpaper.driving.verdict import Verdict
-from onpaper.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,7 @@ class KnownFailure:
     @classmethod
     def read(cls, value: Mapping[str, Any], where: str) -> KnownFailure:
         """An entry from its table. Raises BadInput for a date that is none."""
-        expires = value.get("expires")
-        if isinstance(expires, str):
-            try:
-                expires = datetime.date.fromisoformat(expires)
-            except ValueError:
-                raise BadInput(f"{where}: expires {expires!r} is not a date like 2027-03-01") from None
+        expires = day(value.get("expires"), f"{where}: expires")
         return cls(value["clause"], value["reason"], value.get("case"), value.get("source", ""), expires)
 
     def matches(self, case: str) -> bool:
