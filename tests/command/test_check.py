@@ -176,6 +176,33 @@ def test_a_run_can_be_started_from_any_script_and_does_not_run_it_again(project:
     assert (done.stdout, done.stderr) == ("kept\n", "")
 
 
+@pytest.mark.parametrize("name", ["types", "queue", "calendar", "json", "httpx", "onpaper"])
+def test_a_module_of_the_project_is_taken_for_none_of_ours(name: str, project: Path) -> None:
+    (project / f"{name}.py").write_text("raise RuntimeError('this is not the one that was meant')\n")
+    arguments = ("check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "sse/bom", "--quiet")
+    done = onpaper(project, *arguments, PYTHONSAFEPATH="1")  # as the script `onpaper` starts; python -m looks there first
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked from a server on Linux only")
+def test_ctrl_c_as_it_begins_ends_it_without_a_word(project: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background
+    arguments = ("check", "mypkg.llm:Right", "--contract", "litellm")
+    with subprocess.Popen([*ONPAPER, *arguments], cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while len(begun := pids_below(process.pid)) < 2:  # what tracks resources, and what forks
+            assert process.poll() is None
+        for pid in (*begun, process.pid):  # what a terminal does
+            os.kill(pid, signal.SIGINT)
+        assert process.stderr.read() == ""
+    assert process.returncode == 130
+
+
+def pids_below(pid: int) -> list[int]:
+    """The processes that a process has started by now."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_run_that_is_ended_leaves_no_process_behind(number: signal.Signals, status: int, project: Path) -> None:
     os.mkfifo(project / "begun")

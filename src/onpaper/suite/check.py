@@ -142,6 +142,8 @@ def _begin(environment: dict[str, str], done: Any, ending: Connection) -> None:
     """Set a process up for its first part; it keeps the judge, who remembers what was driven, for the next ones."""
     global _done, _judge
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the first one tells us
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # for programs that a subject starts, and ends with it
     threading.Thread(target=_end_with, args=(ending,), name="end", daemon=True).start()
     os.environ.clear()  # a server of forks keeps the environment in which it was started
     os.environ.update(environment)
