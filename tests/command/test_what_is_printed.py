@@ -228,3 +228,12 @@ def test_the_block_of_known_failures_can_be_pasted_as_it_is() -> None:
     found = [verdict("sse/bom", "broken", 'stream() gave "\\x00"\nwire: b"..."'), verdict("sse/bom", "broken", "the same")]
     block = tomllib.loads(paste(found))["tool"]["onpaper"]["backends"]["mine"]["known-failures"]
     assert block == [{"clause": "sse/bom", "reason": 'stream() gave "\\x00"'}]
+
+
+@pytest.mark.parametrize("name", ["mine", "a.b", "my backend"])
+def test_the_block_can_be_pasted_from_a_terminal_of_any_width(name: str) -> None:
+    console, file = printed(40)
+    terminal.report(console, [verdict("sse/unicode-separators", "broken", "what was found " * 5, backend=name)], False, 1.0)
+    block = file.getvalue().partition("[[")[2].rpartition("1 broken")[0]
+    table = tomllib.loads(f"[[{block}")["tool"]["onpaper"]["backends"][name]["known-failures"]
+    assert table[0]["reason"] == ("what was found " * 5).strip()

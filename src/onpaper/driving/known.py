@@ -54,12 +54,12 @@ class KnownFailure:
 
 
 def apply_known(entries: Iterable[KnownFailure], found: Verdict, today: datetime.date | None = None) -> Verdict:
-    """A verdict with the known failures applied; an entry for the very case comes before a glob, and that before one
-    for all cases."""
-    covering = sorted((one for one in entries if one.covers(found)), key=lambda one: (one.case is None, one.case != found.case))
-    if not covering:
+    """A verdict with the known failures applied; an entry for the very case comes before a glob, that before one for all
+    cases, and one that holds before one that has expired."""
+    covering = (one for one in entries if one.covers(found))
+    entry = min(covering, key=lambda one: (one.case is None, one.case != found.case, one.expired(today)), default=None)
+    if entry is None:
         return found
-    entry = covering[0]
     if found.verdict == "broken":
         if entry.expired(today):
             said = f"the known failure expired on {entry.expires} ({entry.reason}); {found.message}"
@@ -69,5 +69,5 @@ def apply_known(entries: Iterable[KnownFailure], found: Verdict, today: datetime
     if found.verdict == "kept" and entry.case is not None:
         what = "remove the entry" if entry.case == found.case else "remove or narrow the entry"
         said = f"listed as a known failure ({entry.reason}), and it passes: {what}"
-        return replace(found, level="must", verdict="broken", message=said)
+        return replace(found, level="must", verdict="broken", message=said, source="")
     return found

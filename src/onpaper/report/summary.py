@@ -55,14 +55,17 @@ def line(verdicts: Sequence[Verdict]) -> str:
     return ", ".join(f"{counts[name]} {name}" for name in ("kept", "broken", "known", "not-applicable") if counts[name]) or "nothing judged"
 
 
+def about_the_list(verdict: Verdict) -> bool:
+    """Whether a verdict says that the list of known failures is wrong: that no source backs, nor one more entry puts right."""
+    return verdict.verdict == "broken" and not verdict.source
+
+
 def paste(verdicts: Sequence[Verdict]) -> str:
-    """The `known-failures` block for what is broken, ready to paste into pyproject.toml."""
-    blocks = []
-    for backend in dict.fromkeys(one.backend for one in verdicts if one.verdict == "broken"):
-        for clause in dict.fromkeys(one.clause for one in verdicts if one.verdict == "broken" and one.backend == backend):
-            found = next(one for one in verdicts if one.verdict == "broken" and (one.backend, one.clause) == (backend, clause))
-            reason = tomltext.text(" ".join(found.message.partition("\n")[0].split())[:100])
-            blocks.append(
-                f'[[tool.onpaper.backends.{backend}.known-failures]]\nclause = "{clause}"\nreason = {reason}\n'
-            )
-    return "\n".join(blocks)
+    """The `known-failures` block for what is broken, ready to paste into pyproject.toml; empty when there is none."""
+    blocks: dict[tuple[str, str], str] = {}
+    for one in verdicts:
+        if one.verdict == "broken" and not about_the_list(one) and (one.backend, one.clause) not in blocks:
+            reason = tomltext.text(" ".join(one.message.partition("\n")[0].split())[:100])
+            table = f"tool.onpaper.backends.{tomltext.key(one.backend)}.known-failures"
+            blocks[one.backend, one.clause] = f'[[{table}]]\nclause = "{one.clause}"\nreason = {reason}\n'
+    return "\n".join(blocks.values())

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from onpaper.clauses import register
 from onpaper.driving.verdict import Verdict
-from onpaper.report.summary import cells, is_red, line, paste, red, topics, unjudged
+from onpaper.report.summary import about_the_list, cells, is_red, line, paste, red, topics, unjudged
 
 MARKS = {"kept": ("✓", "green"), "broken": ("✗", "bold red"), "known": ("k", "yellow"), "not-applicable": ("–", "dim")}
 SHOWN = 20
@@ -111,6 +111,8 @@ def _said(group: list[Verdict], strict: bool, boxed: bool) -> Iterator[Any]:
         said = text if boxed else text.replace("\n", "\n" + 8 * " ")
         body.append(f"{name:8}", "bold").append(said + "\n")
 
+    if about_the_list(first):
+        clause = None
     if clause is not None:
         say("rule", clause.rule)
         if clause.why:
@@ -118,7 +120,8 @@ def _said(group: list[Verdict], strict: bool, boxed: bool) -> Iterator[Any]:
     say("found", first.message)
     if clause is not None and clause.fix:
         say("to do", " ".join(clause.fix.split()))
-    say("source", first.source)
+    if first.source:
+        say("source", first.source)
     cases = ", ".join(one.case for one in group[:6]) + (f" and {len(group) - 6} more" if len(group) > 6 else "")
     say("cases", cases)
     body.rstrip()
@@ -137,9 +140,11 @@ def report(console: Console, verdicts: Sequence[Verdict], strict: bool, seconds:
         console.print()
     if any(one.verdict == "broken" for one in verdicts):
         console.print(failures(verdicts, strict, boxed=console.is_terminal))
-        if not quiet:
-            console.print("\nTo accept these for now, in pyproject.toml (the reason is what was found: write down why it may stay):\n", style="dim")
-            console.print(Text(paste(verdicts), "dim"))
+        block = paste(verdicts)
+        if block and not quiet:
+            said = "To accept these for now, in pyproject.toml beside the declaration (the reason is what was found: write down why it may stay):"
+            console.print(f"\n{said}\n", style="dim")
+            console.print(Text(block, "dim"), soft_wrap=True)  # a line that is cut in two cannot be pasted
     for name, reason in unjudged(verdicts).items():
         said = f"nothing of {name} was judged, which proves nothing: no clause applied, most often because {reason} (all reasons: --json)"
         console.print(Text(said, "red" if red(verdicts, strict, whole) else "yellow"))

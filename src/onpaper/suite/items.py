@@ -109,7 +109,7 @@ class ClauseBroken(AssertionError):
             f"rule:   {clause.rule}",
             f"found:  {verdict.message}",
             *([f"to do:  {' '.join(clause.fix.split())}"] if clause.fix else []),
-            f"source: {verdict.source}",
+            *([f"source: {verdict.source}"] if verdict.source else []),
         ]
         super().__init__("\n".join(rows))
 
