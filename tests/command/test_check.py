@@ -176,6 +176,16 @@ def test_a_run_can_be_started_from_any_script_and_does_not_run_it_again(project:
     assert (done.stdout, done.stderr) == ("kept\n", "")
 
 
+def test_nobody_takes_the_reference_backends_for_their_own(project: Path) -> None:
+    declared = '[tool.onpaper.backends.litellm]\nfactory = "mypkg.llm:PrefillsAloud"\ncontract = "litellm"\n'
+    (project / "pyproject.toml").write_text(declared)
+    there = onpaper(project, "check", "litellm", "--clause", "prefill/silent")
+    assert (there.returncode, there.stderr) == (1, "")
+    elsewhere = onpaper(project / "mypkg", "check", "litellm", "--clause", "prefill/silent")
+    said = f"no backend is declared in {project / 'mypkg' / 'pyproject.toml'}: these are the reference backends of onpaper\n"
+    assert (elsewhere.returncode, elsewhere.stderr) == (0, said)
+
+
 @pytest.mark.parametrize("name", ["types", "queue", "calendar", "json", "httpx", "onpaper"])
 def test_a_module_of_the_project_is_taken_for_none_of_ours(name: str, project: Path) -> None:
     (project / f"{name}.py").write_text("raise RuntimeError('this is not the one that was meant')\n")

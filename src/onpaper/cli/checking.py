@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -113,7 +114,10 @@ def chosen_backends(names: list[str], contract: str, env: list[str], args: list[
     ]
     wanted = [name for name in names if ":" not in name]
     if wanted or not chosen:
-        declared = declaration.read()
+        own = declaration.own()
+        if not own:  # somewhere else than in the project's folder, that would be taken for the project's own
+            print(f"no backend is declared in {Path.cwd() / 'pyproject.toml'}: these are the reference backends of onpaper", file=sys.stderr)
+        declared = own or declaration.read()
         for name in wanted:
             if name not in declared:
                 raise BadInput(f"no backend {name!r} is declared{nearest(name, declared)} An ad hoc one is given as module:factory.")

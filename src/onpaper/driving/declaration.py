@@ -106,15 +106,18 @@ def read(project: Path | None = None) -> dict[str, Declared]:
 
     Raises BadInput when the declaration is malformed.
     """
+    return own(project) or {name: declare(name, value, "the reference backends") for name, value in REFERENCE.items()}
+
+
+def own(project: Path | None = None) -> dict[str, Declared]:
+    """The backends that a project declares itself, if any. Raises BadInput when the declaration is malformed."""
     path = (project or Path.cwd()) / "pyproject.toml"
-    table: Any = {}
-    if path.is_symlink() or path.exists():
-        tool = parsed(path, "project").get("tool", {})
-        table = tool.get("onpaper", {}) if isinstance(tool, dict) else tool
-        check(table, "declaration", f"{path}: tool.onpaper")
-    backends = table.get("backends")
-    where = str(path) if backends else "the reference backends"
-    return {name: declare(name, value, where) for name, value in (backends or REFERENCE).items()}
+    if not (path.is_symlink() or path.exists()):
+        return {}
+    tool = parsed(path, "project").get("tool", {})
+    table = tool.get("onpaper", {}) if isinstance(tool, dict) else tool
+    check(table, "declaration", f"{path}: tool.onpaper")
+    return {name: declare(name, value, str(path)) for name, value in table.get("backends", {}).items()}
 
 
 def declare(name: str, value: Mapping[str, Any], where: str = "the command line") -> Declared:
