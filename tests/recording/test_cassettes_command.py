@@ -192,6 +192,13 @@ def test_a_recording_whose_contract_is_missing_is_a_problem_and_the_others_are_j
     assert "server/sentinel" in ran.out
 
 
+def test_the_folder_of_one_provider_is_not_said_to_be_rubbish(project: Path, command: Any) -> None:
+    put(project, GOOD)
+    ran = command("cassettes", "verify", project / "cassettes" / "demo")
+    assert ran.code == 2 and "remove it" not in ran.out
+    assert ran.err.endswith(f"is the folder of one provider; name the one that holds it: {project / 'cassettes'}\n")
+
+
 def test_an_old_recording_is_reported(project: Path, command: Any) -> None:
     put(project, GOOD)
     age = (datetime.datetime.now(datetime.UTC).date() - TODAY).days

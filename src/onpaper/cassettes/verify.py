@@ -31,6 +31,8 @@ def verify(folder: str | os.PathLike[str], oldest: datetime.date | None = None) 
     if not folder.is_dir():
         raise CassetteError(f"{folder}: is not a folder; name the one that holds the cassettes")
     known = set(find([folder]).values())
+    if not known and any(folder.glob("*.yaml")):
+        raise CassetteError(f"{folder}: is the folder of one provider; name the one that holds it: {folder.absolute().parent}")
     problems = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         if path in known:
