@@ -237,6 +237,10 @@ def test_a_run_that_is_ended_leaves_no_process_behind(number: signal.Signals, st
         (("check", "mypkg.llm:Right"), "needs --contract"),
         (("check", "mypkg.llm:Right", "--contract", "gorq"), "did you mean 'groq'"),
         (("check", "mypkg.llm:Right", "--contract", "litellm", "--env", "X"), "--env wants NAME=VALUE"),
+        (("check", "mypkg.llm:Right", "--contract", "litellm", "--env", "X={api_key}"), "did you mean 'key'"),
+        (("check", "mypkg.llm.Right", "--contract", "litellm"), "found 'mypkg.llm.Right'"),
+        (("check", "mypkg/llm.py:Right", "--contract", "litellm"), "name the module: 'mypkg.llm:Right'"),
+        (("check", ".llm:Right", "--contract", "litellm"), "not of the form 'package.module:Class'"),
         (("check", "mypkg.llm:Right", "--contract", "litellm", "--can", "fly=yes"), "unknown capability 'fly'"),
         (("check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "sse/bob"), "did you mean 'sse/bom'"),
         (("check", "mypkg.llm:Right", "--contract", "litellm", "--json", "-", "--junit", "-"), "would mix on standard output"),
@@ -251,6 +255,22 @@ def test_bad_input_is_one_sentence_and_exit_2(project: Path, arguments: tuple[st
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize("place", ["at import", "in the factory"])
+def test_a_key_of_somebody_s_own_is_in_no_complaint(place: str, project: Path) -> None:
+    fails = "raise ValueError('sk-proj-Abcdefghijklmnopqrstuvwx0123 is revoked')"
+    (project / "fails.py").write_text(fails if place == "at import" else f"def make(**given):\n    {fails}\n")
+    done = onpaper(project, "check", "fails:make", "--contract", "litellm")
+    assert done.returncode == 2 and "is revoked" in done.stderr
+    assert "Abcdef" not in done.stderr
+
+
+def test_an_ad_hoc_backend_is_not_mixed_up_with_a_declared_one(project: Path) -> None:
+    (project / "mine.py").write_text("from mypkg.llm import PrefillsAloud as litellm\n")
+    done = onpaper(project, "check", "mine:litellm", "litellm", "--contract", "litellm", "--clause", "prefill/silent", "--json", "-")
+    found = {(one["backend"], one["verdict"]) for one in json.loads(done.stdout)}
+    assert {("mine:litellm", "broken"), ("litellm", "kept")} <= found
 
 
 def test_a_malformed_contract_names_file_key_and_the_known_keys(project: Path) -> None:

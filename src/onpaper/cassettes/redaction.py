@@ -91,7 +91,7 @@ class Redactor:
 
 
 def without_keys(text: str) -> str:
-    """A text with whatever is shaped like a key masked: for what is told of a recording that may hold one."""
+    """A text with whatever is shaped like a key masked: what a recording, or somebody's code, says may hold one of theirs."""
     return _masked(_bytes(text), KEYS).decode("utf-8", "surrogatepass")
 
 

@@ -93,14 +93,15 @@ def chosen_backends(names: list[str], contract: str, env: list[str], args: list[
     names = list(dict.fromkeys(names))
     adhoc = [name for name in names if ":" in name]
     if not adhoc and (contract or env or args or can or model):
-        raise BadInput("--contract, --env, --arg, --can and --model are for a factory given as module:factory; declared backends say theirs in pyproject.toml")
+        found = f", found {names[0]!r}" if names else ""
+        raise BadInput(f"--contract, --env, --arg, --can and --model are for a factory given as module:factory{found}; declared backends say theirs in pyproject.toml")
     if adhoc and not contract:
         from onpaper import folders
 
         raise BadInput(f"{adhoc[0]!r} needs --contract: which provider does it talk to? Known: {', '.join(folders.names('contracts'))}.")
     chosen = [
         declaration.declare(
-            name.rpartition(":")[2] if len(adhoc) == 1 else name,
+            short if len(adhoc) == 1 and (short := name.rpartition(":")[2]) not in names else name,
             {
                 "factory": name,
                 "contract": contract,

@@ -134,7 +134,7 @@ def backends(as_json: Json = False) -> None:
     from onpaper.driving import declaration
 
     rows = [
-        {"name": one.name, "factory": one.factory, "contract": one.contract.name, "env": ", ".join(one.env), "known failures": len(one.known_failures) or ""}
+        {"name": one.name, "factory": one.factory, "contract": one.contract.name, "env": ", ".join(one.env), "known failures": len(one.known_failures)}
         for one in declaration.read().values()
     ]
     _table(rows, ["name", "factory", "contract", "env", "known failures"], as_json)

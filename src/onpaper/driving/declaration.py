@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from onpaper.errors import BadInput, nearest
 STATES = ("yes", "refuses", "ignores")
 RESULTS = ("done_reason", "tool_calls", "reasoning", "errors", "unterminated_event", "retries", "set_model")
 PARAMETERS = ("max_tokens", "temperature", "top_k", "top_p", "presence_penalty", "stop", "tools", "sampling")
+PLACEHOLDERS = ("key", "base_url")
+"""What stands in braces in a value of `env` for what the fake gateway has."""
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 TIMEOUTS = ("connect", "first_byte", "between")
 
 
@@ -56,8 +60,11 @@ class Declared:
     def load(self) -> Callable[..., Any]:
         """Import the factory, with the working directory on the path. Raises BadInput in one sentence."""
         module_name, _, attribute = self.factory.partition(":")
-        if not module_name or not attribute:
+        if not module_name or not attribute or module_name.startswith("."):
             raise BadInput(f"backend {self.name!r}: factory {self.factory!r} is not of the form 'package.module:Class'")
+        if module_name.endswith(".py"):
+            meant = ".".join(Path(module_name).with_suffix("").parts)
+            raise BadInput(f"backend {self.name!r}: factory {self.factory!r} names a file; name the module: '{meant}:{attribute}'")
         if os.getcwd() not in sys.path and "" not in sys.path:
             sys.path.insert(0, os.getcwd())
         try:
@@ -128,6 +135,9 @@ def declare(name: str, value: Mapping[str, Any], where: str = "the command line"
             raise BadInput(f"{where}: backend {name!r}: unknown capability {capability!r}{nearest(capability, known)}")
         if state not in STATES:
             raise BadInput(f"{where}: backend {name!r}: {capability} is {state!r}; it can be {', '.join(STATES)}")
+    for variable, text in value.get("env", {}).items():
+        if (found := _PLACEHOLDER.fullmatch(text)) and found[1] not in PLACEHOLDERS:
+            raise BadInput(f"{where}: backend {name!r}: {variable} is {text}, which stands for nothing{nearest(found[1], PLACEHOLDERS)}")
     for which in value.get("timeouts", {}):
         if which not in TIMEOUTS:
             raise BadInput(f"{where}: backend {name!r}: unknown time-out {which!r}{nearest(which, TIMEOUTS)}")

@@ -115,9 +115,8 @@ class Judge:
             try:
                 factory = declared.load()
             except BadInput as error:
-                if strayed:
-                    raise BadInput(f"{error} (it tried to reach {strayed[0]} while it was imported)") from None
-                raise
+                where = f" (it tried to reach {strayed[0]} while it was imported)" if strayed else ""
+                raise BadInput(f"{_without_keys(str(error))}{where}") from None
         stage = Stage(declared, self._hall, factory, pace=self._patience, strayed=list(strayed))
         self._try_out(stage)
         return stage
@@ -138,7 +137,7 @@ class Judge:
         if run.phase == "construct":
             error = run.error
             where = f" after trying to reach {run.strayed[0]}, which onpaper refuses" if run.strayed else ""
-            said = str(error).replace(KEY, "<key>")
+            said = _without_keys(str(error))
             raise BadInput(
                 f"backend {name!r}: {stage.declared.factory}(model=…, base_url=…) raised {type(error).__name__}{where}:"
                 f" {said}; give further arguments in the declaration's args, or a factory of your own"
@@ -234,6 +233,13 @@ class Judge:
                 if not stage.left_behind(str(error)):
                     raise
         raise Blocked("it blocks the event loop, or will not be cancelled, again and again")
+
+
+def _without_keys(text: str) -> str:
+    """What the code of somebody says when it fails, without our key, and without one that it has of its own."""
+    from onpaper.cassettes.redaction import without_keys
+
+    return without_keys(text.replace(KEY, "<key>"))
 
 
 def _own_failure(error: Exception) -> str:
