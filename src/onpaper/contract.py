@@ -99,7 +99,7 @@ class Contract:
         sources = self.own.get("sources", {})
         own = {**self.data["variants"][name], "sources": {"": sources.get(f"variants.{name}") or sources.get("")}}
         relayed = _beside(self.path, own["relays"], "relays") if "relays" in own else None
-        data = _unknowing(_merge(_relaying(_without(self.data, _replaced(own)), relayed), own, ""), own)
+        data = _unknowing(_merge(_relaying(_without(self.data, _replaced(own)), relayed), own, ""), own, self.path)
         return Contract(f"{self.name}@{name}", self.path, data, own, self, relayed)
 
     @property
@@ -285,7 +285,7 @@ def _read(path: Path, _changed: int) -> Contract:
         if "relays" in own:
             relayed = _beside(path, own["relays"], "relays")
             inherited = _relaying(inherited, relayed)
-        data = _unknowing(_merge(inherited, own, ""), own)
+        data = _unknowing(_merge(inherited, own, ""), own, path)
     for name, deviation in own.get("variants", {}).items():
         check(deviation, "contract", f"{path}: variants.{name}")
     contract = Contract(path.stem, path, data, own, base, relayed)
@@ -355,9 +355,13 @@ def _replaced(own: Mapping[str, Any]) -> frozenset[str]:
     return CHUNKS if "chunk" in own.get("stream", {}) else frozenset()
 
 
-def _unknowing(data: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The same without the keys that `own` says the provider does not know."""
+def _unknowing(data: dict[str, Any], own: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The same without the keys that `own` says the provider does not know. Raises BadInput for one that there is not."""
     gone = own.get("body", {}).get("without", ())
+    keys = data.get("body", {}).get("keys", {})
+    for key in gone:
+        if key not in keys:
+            raise BadInput(f"{path}: body.without: there is no key {key!r} to leave out{nearest(key, keys, listed='')}")
     return _without(data, frozenset(f"body.keys.{key}" for key in gone)) if gone else data
 
 

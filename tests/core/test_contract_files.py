@@ -165,6 +165,11 @@ def test_a_contract_beside_it_comes_before_one_of_that_name_elsewhere(write, tmp
     assert write('relays = "groq"\n').relayed.path == tmp_path / "groq.toml"
 
 
+def test_a_key_that_is_left_out_must_be_there(refusal):
+    said = refusal('[body]\nwithout = ["logit_bia"]\n')
+    assert "body.without: there is no key 'logit_bia' to leave out; did you mean 'logit_bias'?" in said
+
+
 @pytest.mark.parametrize("head", ["", 'summary = "x"\n', 'summary = "x"\n[endpoint]\nurl = "http://x"\n'])
 def test_a_contract_that_extends_none_must_be_whole(refusal, head):
     assert "extends no contract that has one" in refusal("", head=head)
