@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import io
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from onpaper.contract import Contract
 from onpaper.driving.declaration import Declared
 from onpaper.driving.known import KnownFailure, apply_known
 from onpaper.driving.verdict import Verdict
+from onpaper.report import terminal
+from onpaper.report.summary import paste
 from onpaper.suite.known import stale_failures
 
 TODAY = datetime.date(2026, 11, 29)
@@ -25,9 +29,13 @@ def known(case: str | None = "one", reason: str = "issue 41", **more: Any) -> Kn
     return KnownFailure(CLAUSE, reason, case, **more)
 
 
+def wrong(*entries: KnownFailure, verdicts: tuple[Verdict, ...] = (), complete: bool = True) -> list[Verdict]:
+    declared = Declared("mine", "m:f", Contract.load("openai"), known_failures=entries)
+    return stale_failures(declared, verdicts, complete, TODAY)
+
+
 def stale(entry: KnownFailure, *verdicts: Verdict, complete: bool = True) -> list[str]:
-    declared = Declared("mine", "m:f", Contract.load("openai"), known_failures=(entry,))
-    return [one.message for one in stale_failures(declared, verdicts, complete, TODAY)]
+    return [one.message for one in wrong(entry, verdicts=verdicts, complete=complete)]
 
 
 def test_what_is_listed_and_broken_is_known_and_says_why() -> None:
@@ -80,3 +88,21 @@ def test_an_entry_for_all_cases_is_red_when_every_case_passes_in_a_whole_run() -
     kept = verdict("kept", "unknown-finish@mock/whole"), verdict("not-applicable", "another")
     assert [one.endswith("every case passes: remove the entry") for one in stale(known(None), *kept)] == [True]
     assert stale(known(None), *kept, complete=False) == stale(known(None), verdict("known"), *kept) == []
+
+
+def test_an_entry_that_holds_excuses_what_one_that_has_expired_does_not() -> None:
+    both = [known(expires=TODAY - datetime.timedelta(1)), known()]
+    assert apply_known(both, verdict("broken"), TODAY).verdict == "known"
+
+
+def test_what_is_wrong_with_the_list_is_not_to_be_added_to_it() -> None:
+    found = wrong(KnownFailure("sse/bob", "why"), known("nope"), known(expires=TODAY - datetime.timedelta(1)))
+    passes = apply_known([known()], verdict("kept"), TODAY)
+    assert len(found) == 3 and paste([*found, passes]) == ""
+
+
+def test_what_is_wrong_with_the_list_is_said_without_the_rule_that_is_not_broken() -> None:
+    file = io.StringIO()
+    terminal.report(Console(file=file, width=200), wrong(known("nope")), False, 1.0)
+    assert f"the known failures list case 'nope' of {CLAUSE}" in file.getvalue()
+    assert not {"rule", "source", "to do", "To"} & set(file.getvalue().split())
