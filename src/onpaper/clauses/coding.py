@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from onpaper.clauses import Case, clause
+from onpaper.clauses.conditions import plain_complete, plain_stream
 from onpaper.driving.acts import completing, streaming
 from onpaper.driving.play import Play, answer_of, plays
 from onpaper.driving.run import Run
@@ -25,7 +26,7 @@ OTHERS = (Case("deflate"), Case("br"), Case("zstd"))
         why="A compressing proxy stands in front of many gateways; a client that says it accepts gzip has to read it.")  # fmt: skip
 async def reply_in_gzip(stage: Stage, play: Play) -> None:
     """A reply in one piece that is compressed with gzip is decoded, and so is an error's body, if the client said that it accepts gzip."""
-    await stage.plain_complete()
+    await plain_complete(stage)
     plain = await _accepting(stage.complete, "gzip")
     run = await stage.complete(play)
     if play.name == REFUSED:
@@ -38,7 +39,7 @@ async def reply_in_gzip(stage: Stage, play: Play) -> None:
         why="A compressing proxy stands in front of many gateways; a client that says it accepts gzip has to read it.")  # fmt: skip
 async def stream_in_gzip(stage: Stage, play: Play) -> None:
     """A stream compressed with gzip is decoded, and so is the body of an error in its place, if the client said that it accepts gzip."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     plain = await _accepting(stage.stream, "gzip")
     run = await stage.stream(play)
     if play.name == REFUSED:
@@ -54,7 +55,7 @@ async def reply_in_promised_coding(stage: Stage, case: Case) -> None:
 
     Name only what can be decoded; best leave the header to the HTTP library.
     """
-    await stage.plain_complete()
+    await plain_complete(stage)
     plain = await _accepting(stage.complete, case.id)
     _must_decode(await stage.drive("complete()", completing(), _hello_in(stage, case.id)), plain)
 
@@ -66,7 +67,7 @@ async def stream_in_promised_coding(stage: Stage, case: Case) -> None:
 
     Name only what can be decoded; best leave the header to the HTTP library.
     """
-    await stage.plain_stream()
+    await plain_stream(stage)
     plain = await _accepting(stage.stream, case.id)
     _must_decode(await stage.drive("stream()", streaming(), _hello_in(stage, case.id)), plain)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from onpaper.contract import Contract
@@ -9,6 +10,30 @@ from onpaper.driving.play import Play, speaks
 from onpaper.driving.run import Run
 from onpaper.driving.stage import Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
+
+
+async def plain_stream(stage: Stage) -> None:
+    """Demand that an ordinary stream comes out right, so that the oddity alone is judged. Raises NotApplicable."""
+    run = await stage.stream()
+    if run.error is not None or run.text != run.reading.text:
+        raise NotApplicable("an ordinary stream already comes out wrong: see stream/text")
+
+
+async def counts_right(stage: Stage) -> bool:
+    """Whether the counts of an ordinary stream come out right; otherwise usage/counts says so, and nobody else."""
+    run = await stage.stream()
+    if run.error is not None or not run.stats:
+        return False
+    usage = run.reading.usage
+    given = run.stats.get("prompt_tokens"), run.stats.get("completion_tokens")
+    return usage is not None and given == (usage.prompt, usage.completion)
+
+
+async def plain_complete(stage: Stage) -> None:
+    """The same for an ordinary reply in one piece."""
+    run = await stage.complete()
+    if run.error is not None or not isinstance(run.value, Mapping) or run.value.get("content") != run.reading.text:
+        raise NotApplicable("an ordinary reply already comes out wrong: see reply/text")
 
 
 def needs_key(stage: Stage) -> None:

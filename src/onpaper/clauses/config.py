@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
-from onpaper.clauses.conditions import needs_key
+from onpaper.clauses.conditions import needs_key, plain_stream
 from onpaper.driving.acts import streaming
 from onpaper.driving.play import answer_of
 from onpaper.driving.run import Run
@@ -41,7 +41,7 @@ async def base_url_path(stage: Stage, case: Case) -> None:
     """
     if stage.contract.protocol == "ndjson" and "v1" in case.id:
         raise NotApplicable("the provider has no /v1")
-    await stage.plain_stream()
+    await plain_stream(stage)
     hello = answer_of(HELLO, stage.contract)
 
     def anywhere(request: Request) -> Script:
@@ -63,7 +63,7 @@ async def argument_first(stage: Stage, case: Case) -> None:
     named = [(name, value) for name, value in stage.declared.env.items() if "{base_url}" in value]
     if not named:
         raise NotApplicable("the declaration names no environment variable with {base_url}")
-    await stage.plain_stream()
+    await plain_stream(stage)
     with stage.hall.gateway(answer_of(HELLO, stage.contract)) as other:
         elsewhere = tuple((name, value.replace("{base_url}", other.url)) for name, value in named)
         await stage.drive("stream()", streaming(), HELLO, Setup(env=elsewhere))
@@ -83,7 +83,7 @@ async def silent_when_made(stage: Stage, case: Case) -> None:
 @clause("config/apart", covers=(175, 176), source=INTERFACE, why="A default or a model that is kept on the class is everybody's.")
 async def apart(stage: Stage, case: Case) -> None:
     """What one backend is told, its model and its sampling, changes no other."""
-    await stage.plain_stream()
+    await plain_stream(stage)
 
     async def act(backend: Any, run: Run) -> None:
         server = run.notes["server"]

@@ -16,6 +16,7 @@ from typing import Any
 
 from onpaper.answer import Provider
 from onpaper.clauses import EVERYTHING, INTERFACE, Case, clause
+from onpaper.clauses.conditions import plain_complete, plain_stream
 from onpaper.clauses.operations import operate
 from onpaper.driving.acts import MESSAGES, completing, listing, opened, streaming
 from onpaper.driving.play import Play, answer_of
@@ -58,7 +59,7 @@ async def reused(stage: Stage, case: Case) -> None:
         if stage.contract.metered:
             raise NotApplicable("prefill asks nothing where asking costs money: see prefill/silent")
     else:
-        await (stage.plain_complete() if case.id == "complete" else stage.plain_stream())
+        await (plain_complete(stage) if case.id == "complete" else plain_stream(stage))
 
     async def act(backend: Any, run: Run) -> None:
         for number in range(1, 6):
@@ -105,7 +106,7 @@ AT_ONCE = 5
 @clause("connection/concurrent", cases=(Case("stream"), Case("complete")), covers=(158, 159), source=INTERFACE, why="A buffer or a parser kept on the client mixes the words of two people.")
 async def concurrent(stage: Stage, case: Case) -> None:
     """20 calls at once do not mix their text, their counts or their models, and really run at the same time."""
-    await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
+    await (plain_stream(stage) if case.id == "stream" else plain_complete(stage))
     run = await _at_once(stage, case.id, 0.02)
     if _most_at_once(run) < AT_ONCE:
         run = await _at_once(stage, case.id, 0.1)  # longer replies: a busy machine may be slow to ask for the next
@@ -151,7 +152,7 @@ def _most_at_once(run: Run) -> int:
 async def aclose(stage: Stage, case: Case) -> None:
     """aclose() closes every connection, and may be called twice."""
     stage.needs("aclose")
-    await stage.plain_stream()
+    await plain_stream(stage)
 
     async def act(backend: Any, run: Run) -> None:
         if case.id == "used":
@@ -170,7 +171,7 @@ async def aclose(stage: Stage, case: Case) -> None:
 @clause("connection/second-loop", covers=(161,), source="https://github.com/NVIDIA/SkillSpector/issues/519", why="A script that calls asyncio.run twice gets 'Event loop is closed' and no idea why.")
 async def second_loop(stage: Stage, case: Case) -> None:
     """A backend used from a second event loop works, or says what is wrong; asyncio's own 'Event loop is closed' says nothing."""
-    await stage.plain_stream()
+    await plain_stream(stage)
 
     def use(backend: Any) -> str:
         return asyncio.run(read(backend))
@@ -288,7 +289,7 @@ CALLS = POOLED + 2
 async def leaves_nothing(stage: Stage, case: Case) -> None:
     """After aclose() no task, no thread, no open connection and no warning is left behind."""
     stage.needs("aclose")
-    await stage.plain_stream()
+    await plain_stream(stage)
 
     async def act(backend: Any, run: Run) -> None:
         if case.id != "break":
@@ -326,7 +327,7 @@ async def leaves_nothing(stage: Stage, case: Case) -> None:
 @clause("connection/stale", covers=(157,), source="https://github.com/NousResearch/hermes-agent/issues/75463", why="llama.cpp closes idle connections after five seconds; the next call meets a dead one.")
 async def stale(stage: Stage, case: Case) -> None:
     """A pooled connection that the server has closed since does not fail or hang the next call."""
-    await stage.plain_stream()
+    await plain_stream(stage)
 
     async def act(backend: Any, run: Run) -> None:
         await read(backend)

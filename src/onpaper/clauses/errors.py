@@ -11,7 +11,7 @@ from email.utils import formatdate
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
-from onpaper.clauses.conditions import applicable, limited, needs_result
+from onpaper.clauses.conditions import applicable, limited, needs_result, plain_complete, plain_stream
 from onpaper.driving.acts import MESSAGES, completing, opened, streaming
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run, chain, status_of, words_of
@@ -208,7 +208,7 @@ def _package(module: str) -> str:
 async def partial_kept(stage: Stage, case: Case) -> None:
     """A backend that declares `errors` gives the text that had arrived on the exception, as `partial`."""
     needs_result(stage, "errors")
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(applicable(stage, Play(case.id)))
     error = run.must_raise("the reply was not complete")
     found = getattr(error, "partial", None)
@@ -220,7 +220,7 @@ async def partial_kept(stage: Stage, case: Case) -> None:
 async def one_type(stage: Stage, case: Case) -> None:
     """A backend that declares `errors` raises one family of exceptions for an error status, an error in a stream and an incomplete one."""
     needs_result(stage, "errors")
-    await stage.plain_stream()
+    await plain_stream(stage)
     lines = stage.contract.protocol == "ndjson"
     names = ("server-error", "ndjson-error-line" if lines else "error-object", "ndjson-truncated" if lines else "truncated", "connection-reset")
     errors = [(await stage.stream(Play(name))).error for name in names]
@@ -264,7 +264,7 @@ async def no_second_reply(stage: Stage, case: Case) -> None:
     if stage.declared.can("retries") == "yes":
         raise NotApplicable("the backend declares retries")
     method, name = case.value
-    await (stage.plain_stream() if method == "stream" else stage.plain_complete())
+    await (plain_stream(stage) if method == "stream" else plain_complete(stage))
     if name in ("connection-lost", "reset-before-the-head"):
         answer = _lost(stage) if name == "connection-lost" else lambda _: Script(end="reset", head=b"")
         run = await stage.drive(f"{method}()", streaming() if method == "stream" else completing(), answer)
@@ -289,7 +289,7 @@ def _lost(stage: Stage) -> Callable[[Request], Script]:
 @clause("errors/no-retry-after-text", covers=(145,), source=INTERFACE, why="A stream that begins again says its first words twice.")
 async def no_retry_after_text(stage: Stage, case: Case) -> None:
     """A stream that fails after its first text is never begun again."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(Play("connection-cut"))
     if len(run.chats) > 1:
         raise Broken(f"after the first text the request was sent again, {len(run.chats)} times in all")
@@ -327,7 +327,7 @@ async def large_body(stage: Stage, case: Case) -> None:
 async def releases(stage: Stage, case: Case) -> None:
     """A refused call leaves no connection checked out: after 30 of them an ordinary one still works."""
     stage.needs(case.id)
-    await stage.plain_stream()
+    await plain_stream(stage)
     bad, good = answer_of(Play("rate-limit"), stage.contract), answer_of(Play("hello"), stage.contract)
     count = 0
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from onpaper.clauses import Case, clause
-from onpaper.clauses.conditions import applicable
+from onpaper.clauses.conditions import applicable, plain_complete, plain_stream
 from onpaper.clauses.connection import closing
 from onpaper.driving.acts import completing, opened, streaming
 from onpaper.driving.play import Play, answer_of
@@ -58,7 +58,7 @@ async def forms(stage: Stage, case: Case) -> None:
     Leave HTTP to a library; `dict(response.headers)` forgets that names are compared without regard to case.
     """
     method, form = case.value
-    await (stage.plain_stream() if method == "stream" else stage.plain_complete())
+    await (plain_stream(stage) if method == "stream" else plain_complete(stage))
     answer = answer_of(HELLO, stage.contract)
     run = await stage.drive(f"{method}()", streaming() if method == "stream" else completing(), lambda request: FORMS[form](answer(request)))
     run.must_say("Hello, world!")
@@ -76,7 +76,7 @@ async def next_reply(stage: Stage, case: Case) -> None:
 
     Use a connection again only when the reply on it was read to its end, and make the parser anew for each call.
     """
-    await stage.plain_stream()
+    await plain_stream(stage)
     bad = answer_of(Play("long-answer") if case.id == LEFT else applicable(stage, Play(case.id)), stage.contract)
     good = answer_of(HELLO, stage.contract)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
+from onpaper.clauses.conditions import plain_complete, plain_stream
 from onpaper.clauses.connection import LETS_GO, closing, read
 from onpaper.driving.acts import MESSAGES, opened
 from onpaper.driving.play import Play, answer_of
@@ -34,7 +35,7 @@ async def released(stage: Stage, case: Case) -> None:
 
     Close the reply in a `finally` or an `async with` inside the generator.
     """
-    await stage.plain_stream()
+    await plain_stream(stage)
     answer = answer_of(Play("long-answer"), stage.contract)
 
     def endless(request: Request) -> Script:
@@ -78,7 +79,7 @@ async def released(stage: Stage, case: Case) -> None:
 @clause("connection/released-reply", timed=True, level="should", covers=(153,), source="https://github.com/BerriAI/litellm/pull/21213", why="A caller that gives up waiting is still billed for all that is generated.")
 async def released_reply(stage: Stage, case: Case) -> None:
     """A complete() that is cancelled lets go of its connection within 2 s."""
-    await stage.plain_complete()
+    await plain_complete(stage)
     answer = answer_of(HELLO, stage.contract)
 
     async def act(backend: Any, run: Run) -> None:
@@ -122,7 +123,7 @@ async def cancelled(stage: Stage, case: Case) -> None:
     method = case.id.replace("-", "_")
     stage.needs(method)
     if case.id in ("stream", "complete"):
-        await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
+        await (plain_stream(stage) if case.id == "stream" else plain_complete(stage))
     answer = answer_of(Play("long-answer"), stage.contract)
     calls: dict[str, Callable[[Any], Any]] = {
         "stream": read,
@@ -166,7 +167,7 @@ async def abandoned(stage: Stage, case: Case) -> None:
 
     A generator that somebody still holds is in use.
     """
-    await stage.plain_stream()
+    await plain_stream(stage)
 
     async def act(backend: Any, run: Run) -> None:
         for number in range(30):
@@ -194,7 +195,7 @@ async def closes_its_own(stage: Stage, case: Case) -> None:
 
     Close what this client has opened, and nothing that is kept on the class or in the module.
     """
-    await stage.plain_stream()
+    await plain_stream(stage)
 
     async def act(backend: Any, run: Run) -> None:
         other = await stage.made(run.notes["server"])
@@ -218,7 +219,7 @@ async def closed_under(stage: Stage, case: Case) -> None:
     Do not ask a flag in the loop that reads; let the closed connection raise.
     """
     stage.needs("aclose")
-    await stage.plain_stream()
+    await plain_stream(stage)
     answer = answer_of(Play("long-answer"), stage.contract)
 
     def slow(request: Request) -> Script:

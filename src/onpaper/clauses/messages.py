@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
+from onpaper.clauses.conditions import plain_complete, plain_stream
 from onpaper.clauses.operations import HISTORY
 from onpaper.contract import Contract
 from onpaper.driving.acts import MESSAGES, copied
@@ -77,7 +78,7 @@ async def messages(stage: Stage, case: Case) -> None:
     given = ORDINARY.get(name) or LESS_USUAL[name]
     if name in LESS_USUAL:
         _taken(stage.contract, given)
-        await (stage.plain_stream() if method == "stream" else stage.plain_complete())
+        await (plain_stream(stage) if method == "stream" else plain_complete(stage))
     run = await (stage.stream(messages=given) if method == "stream" else stage.complete(messages=given))
     if name in LESS_USUAL and run.refused:
         raise NotApplicable(f"the backend refuses such messages before it sends anything: {run.given}")

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
+from onpaper.clauses.conditions import plain_stream
 from onpaper.driving.acts import MESSAGES, listing, opened
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run
@@ -241,7 +242,7 @@ async def switch_refused(stage: Stage, case: Case) -> None:
 async def listing_apart(stage: Stage, case: Case) -> None:
     """A listing that is not answered does not hold up a reply."""
     stage.needs("list_models")
-    await stage.plain_stream()
+    await plain_stream(stage)
     hello = answer_of(Play("hello"), stage.contract)
 
     def answer(request: Request) -> Script:

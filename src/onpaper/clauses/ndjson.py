@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onpaper.clauses import NDJSON, clause
+from onpaper.clauses.conditions import plain_complete, plain_stream
 from onpaper.clauses.sse import same_text
 from onpaper.driving.play import CUTS, Play, plays
 from onpaper.driving.stage import Stage
@@ -76,7 +77,7 @@ def fails(name: str, *mocks: str, why: str, covers: tuple[int, ...]):  # type: i
 @fails("truncated", "ndjson-truncated", why="A stream that stops before `done` is half an answer.", covers=(60,))
 async def truncated(stage: Stage, play: Play) -> None:
     """A stream that ends without a line that says done is an error."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_raise("no line said done")
 
@@ -84,7 +85,7 @@ async def truncated(stage: Stage, play: Play) -> None:
 @fails("error-line", "ndjson-error-line", "ndjson-error-first", "ndjson-error-object", why="An engine that fails in the middle writes {\"error\": …} under the status 200.", covers=(71, 75, 151))
 async def error_line(stage: Stage, play: Play) -> None:
     """A line with `error`, text or object, is an error that keeps the server's words."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_raise("a line carried an error")
     run.must_keep_words("upstream exploded: quota drained")
@@ -93,7 +94,7 @@ async def error_line(stage: Stage, play: Play) -> None:
 @fails("malformed-line", "ndjson-malformed-line", why="A line that is skipped is a token that is lost.", covers=(76,))
 async def malformed_line(stage: Stage, play: Play) -> None:
     """A line that is not JSON is an error; it is never skipped."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_raise("a line was not JSON")
 
@@ -101,7 +102,7 @@ async def malformed_line(stage: Stage, play: Play) -> None:
 @clause("ndjson/reply-error", protocol="ndjson", cases=plays("ndjson-reply-error"), covers=(96, 151), source=NDJSON, why="The same in one piece.")
 async def reply_error(stage: Stage, play: Play) -> None:
     """An error object with status 200 is an error in complete() too, with the server's words."""
-    await stage.plain_complete()
+    await plain_complete(stage)
     run = await stage.complete(play)
     run.must_raise("the reply was an error object")
     run.must_keep_words("upstream exploded: quota drained")
@@ -110,7 +111,7 @@ async def reply_error(stage: Stage, play: Play) -> None:
 @clause("ndjson/reply-not-done", level="should", protocol="ndjson", cases=plays("ndjson-reply-not-done"), covers=(60, 95), source=NDJSON, why="A first line that is taken for the whole reply is half an answer.")
 async def reply_not_done(stage: Stage, play: Play) -> None:
     """A reply in one piece that does not say done is an error."""
-    await stage.plain_complete()
+    await plain_complete(stage)
     run = await stage.complete(play)
     run.must_raise("the reply does not say done")
 
@@ -118,7 +119,7 @@ async def reply_not_done(stage: Stage, play: Play) -> None:
 @clause("ndjson/counts-missing", protocol="ndjson", cases=plays("ndjson-counts-missing"), covers=(114,), source=NDJSON, why="A cached prompt is not counted again.")
 async def counts_missing(stage: Stage, play: Play) -> None:
     """A last line without counts leaves them unknown; no number is made up."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_say()
     stats = run.stats or {}

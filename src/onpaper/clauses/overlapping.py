@@ -8,7 +8,7 @@ from typing import Any
 
 from onpaper.answer import Provider
 from onpaper.clauses import INTERFACE, Case, clause
-from onpaper.clauses.conditions import offers_tools
+from onpaper.clauses.conditions import offers_tools, plain_complete, plain_stream
 from onpaper.clauses.operations import WEATHER
 from onpaper.clauses.tools import ORDINARY, calls_of, must_call, wanted_calls
 from onpaper.driving.acts import opened
@@ -29,7 +29,7 @@ async def own_counts(stage: Stage, case: Case) -> None:
     """Each call fills its own stats, also when calls overlap."""
     if not stage.takes("stream", "stats"):
         raise NotApplicable("stream() takes no stats")
-    await stage.plain_stream()
+    await plain_stream(stage)
     for number, call in enumerate(await _overlapping(stage, "stream", lambda n: {"usage": {"prompt": 100 + n, "completion": 10 + n}})):
         stats = call.stats or {}
         if (stats.get("prompt_tokens"), stats.get("completion_tokens")) != (100 + number, 10 + number):
@@ -43,7 +43,7 @@ async def own_end(stage: Stage, case: Case) -> None:
 
     Keep what a reply says in a variable of the call, never on the client.
     """
-    await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
+    await (plain_stream(stage) if case.id == "stream" else plain_complete(stage))
     finishes, calls = await _tells_finish(stage, case.id), await _tells_calls(stage, case.id)
     if not (finishes or calls):
         raise NotApplicable("the backend tells neither finish reason nor tool calls, or tells them wrongly already: see stream/finish-reason")

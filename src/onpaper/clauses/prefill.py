@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
+from onpaper.clauses.conditions import plain_stream
 from onpaper.clauses.connection import LETS_GO
 from onpaper.clauses.leaving import works_in_a_thread
 from onpaper.clauses.operations import HISTORY, PREFIX, prefilled
@@ -43,7 +44,7 @@ async def silent(stage: Stage, case: Case) -> None:
     """
     only(stage, metered=True)
     if case.id == "after-a-reply":
-        await stage.plain_stream()
+        await plain_stream(stage)
     run = await prefilled(stage, LONG if case.id == "long-prompt" else None, after_a_reply=case.id == "after-a-reply")
     made = run.exchanges[case.id == "after-a-reply" :]
     if made:
@@ -58,7 +59,7 @@ async def silent(stage: Stage, case: Case) -> None:
 async def repeated(stage: Stage, case: Case) -> None:
     """On a metered provider twenty prefills in a row, of what a person says bit by bit, and at once, make no request; the reply that follows makes one."""
     only(stage, metered=True)
-    await stage.plain_stream()
+    await plain_stream(stage)
 
     async def act(backend: Any, run: Run) -> None:
         for number in range(10):
@@ -127,7 +128,7 @@ def _at(body: Any, dotted: str) -> Any:
 async def apart(stage: Stage, case: Case) -> None:
     """A prefill disturbs no reply: one that runs goes on, and one that is asked for while a prefill waits is not held up."""
     only(stage, metered=False)
-    await stage.plain_stream()
+    await plain_stream(stage)
     play = Play("long-answer")
     answer = answer_of(play, stage.contract)
 
@@ -160,7 +161,7 @@ async def apart(stage: Stage, case: Case) -> None:
 async def keeps_state(stage: Stage, case: Case) -> None:
     """Prefill changes nothing: the request that follows is the one that would have been sent without it."""
     stage.needs("prefill")
-    await stage.plain_stream()
+    await plain_stream(stage)
     plain = await stage.stream()
 
     async def act(backend: Any, run: Run) -> None:
@@ -206,7 +207,7 @@ async def released(stage: Stage, case: Case) -> None:
 async def failure(stage: Stage, case: Case) -> None:
     """A prefill that fails does not spoil the call that follows."""
     only(stage, metered=False)
-    await stage.plain_stream()
+    await plain_stream(stage)
     lost = Script(head=b"", end="reset")
     bad = answer_of(Play("server-error"), stage.contract) if case.id == "server-error" else lambda _: lost
     good = answer_of(Play("hello"), stage.contract)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.conditions import applicable, needs_tools, offers_tools
+from onpaper.clauses.conditions import applicable, needs_tools, offers_tools, plain_complete, plain_stream
 from onpaper.clauses.operations import WEATHER
 from onpaper.clauses.stream import FILTERED, WRAPPED, no_thoughts
 from onpaper.clauses.tools import calls_of
@@ -20,14 +20,14 @@ def replies(name: str, *mocks: str, why: str, source: str = INTERFACE, covers: t
 
 
 async def _same(stage: Stage, play: Play) -> Run:
-    await stage.plain_complete()
+    await plain_complete(stage)
     run = await stage.complete(play)
     run.must_say()
     return run
 
 
 async def _fails(stage: Stage, play: Play, why: str) -> Run:
-    await stage.plain_complete()
+    await plain_complete(stage)
     run = await stage.complete(play)
     run.must_raise(why)
     return run
@@ -113,7 +113,7 @@ async def content_parts(stage: Stage, play: Play) -> None:
 async def reasoning_apart(stage: Stage, play: Play) -> None:
     """Reasoning beside the answer, or in its place, never gets into the content."""
     if play.name == "reply-reasoning-only":
-        await stage.plain_complete()
+        await plain_complete(stage)
         no_thoughts(await stage.complete(play))
         return
     await _same(stage, play)
@@ -188,7 +188,7 @@ async def connection_lost(stage: Stage, case: Case) -> None:
     from onpaper.driving.play import answer_of
     from onpaper.script import Write
 
-    await stage.plain_complete()
+    await plain_complete(stage)
     answer = answer_of(Play("hello"), stage.contract)
 
     def cut(request):  # type: ignore[no-untyped-def]
@@ -207,7 +207,7 @@ async def finish_reason(stage: Stage, play: Play) -> None:
 
     Hand it on as it is; a reply that a filter ended may be an error instead.
     """
-    await stage.plain_complete()
+    await plain_complete(stage)
     run = await stage.complete(applicable(stage, play))
     if play.name == FILTERED and isinstance(run.error, Exception):
         raise NotApplicable("a reply that the filter ended is an error, as it may be")
@@ -219,7 +219,7 @@ async def finish_reason(stage: Stage, play: Play) -> None:
 @replies("refusal-signalled", "reply-refusal", why="A refusal in its own field leaves the content empty.", source=OPENAI, covers=(82,))
 async def refusal_signalled(stage: Stage, play: Play) -> None:
     """A refusal is signalled: by an error, or somewhere in the result; never an empty success."""
-    await stage.plain_complete()
+    await plain_complete(stage)
     run = await stage.complete(play)
     if run.error is None and "help with that" not in str(run.value) + str(run.stats):
         raise Broken(f"the model refused, and complete() gave {run.given}", run.wire)
@@ -229,8 +229,8 @@ async def refusal_signalled(stage: Stage, play: Play) -> None:
         why="The class of bug where only one of the two paths was mended.")  # fmt: skip
 async def agrees(stage: Stage, play: Play) -> None:
     """complete() and the joined stream() of the same reply give the same text and the same counts."""
-    await stage.plain_complete()
-    await stage.plain_stream()
+    await plain_complete(stage)
+    await plain_stream(stage)
     whole, pieces = await stage.complete(play), await stage.stream(play)
     if whole.text != pieces.text:
         raise Broken(f"complete() gave {whole.text!r}, stream() {pieces.text!r}", pieces.wire)

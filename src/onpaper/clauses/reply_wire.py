@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from onpaper.answer import Provider
 from onpaper.clauses import INTERFACE, Case, clause
+from onpaper.clauses.conditions import plain_complete
 from onpaper.driving.acts import completing
 from onpaper.driving.play import Play, answer_of, plays
 from onpaper.driving.stage import Stage
@@ -20,7 +21,7 @@ async def any_cut(stage: Stage, play: Play) -> None:
 
     Read to the end of the body, then decode, then parse.
     """
-    await stage.plain_complete()
+    await plain_complete(stage)
     answer = answer_of(play, stage.contract)
     # over a socket in lockstep, so that a client that keeps up meets each piece in a read of its own
     run = await stage.drive("complete()", completing(), lambda request: replace(answer(request), lockstep=True), in_place=True)
@@ -33,7 +34,7 @@ LONG = "0123456789 abcdef" * 12_000
 @clause("reply/long", cases=(Case("200-kilobytes"),), covers=(94,), source=INTERFACE, why="Buffers and limits that nobody chose cut the end off, and what is left may still look like an answer.")
 async def long(stage: Stage, case: Case) -> None:
     """A reply in one piece of 200 kilobytes, which is less than large models write, comes out of complete() whole."""
-    await stage.plain_complete()
+    await plain_complete(stage)
     provider = Provider(stage.contract, Mock.of({"about": "One long reply", "reply": [{"text": [LONG, "."]}]}), strict=False)
     run = await stage.drive("complete()", completing(), provider)
     run.must_not_raise()
@@ -45,6 +46,6 @@ async def long(stage: Stage, case: Case) -> None:
         why="An exact comparison refuses every server that names the charset.")  # fmt: skip
 async def content_type(stage: Stage, play: Play) -> None:
     """`application/json` is accepted with parameters."""
-    await stage.plain_complete()
+    await plain_complete(stage)
     run = await stage.complete(play)
     run.must_say()

@@ -6,7 +6,14 @@ import inspect
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.conditions import accepts, needs_value, offers_tools, refused
+from onpaper.clauses.conditions import (
+    accepts,
+    needs_value,
+    offers_tools,
+    plain_complete,
+    plain_stream,
+    refused,
+)
 from onpaper.clauses.operations import WEATHER
 from onpaper.driving.acts import completing, streaming
 from onpaper.driving.run import Run
@@ -156,7 +163,7 @@ LEFT_BEHIND = {"temperature": 0.123, "max_tokens": 77}
 async def not_kept(stage: Stage, case: Case) -> None:
     """A parameter of one call, its tools too, does not leak into the next."""
     method = case.id.partition("-")[0]
-    await (stage.plain_stream() if method == "stream" else stage.plain_complete())
+    await (plain_stream(stage) if method == "stream" else plain_complete(stage))
     given: dict[str, Any] = LEFT_BEHIND
     if case.id == "complete-with-tools":
         if not offers_tools(stage):

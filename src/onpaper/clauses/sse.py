@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from onpaper.clauses import WHATWG, Case, clause
+from onpaper.clauses.conditions import counts_right, plain_stream
 from onpaper.driving.acts import streaming
 from onpaper.driving.play import CUTS, Play, plays
 from onpaper.driving.run import Hung, Run
@@ -20,10 +21,10 @@ from onpaper.script import Script, Write
 
 async def same_text(stage: Stage, play: Play) -> Run:
     """Stream a play and demand the text, the usage and the end that its bytes say."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_say()
-    if await stage.counts_right():
+    if await counts_right(stage):
         _same_usage(run)
     return run
 
@@ -162,7 +163,7 @@ async def utf8_across_chunks(stage: Stage, play: Play) -> None:
 
     Decode after the line is complete, or with an incremental decoder.
     """
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_not_raise()
     if "\ufffd" in run.text or run.text != run.reading.text:
@@ -173,7 +174,7 @@ async def utf8_across_chunks(stage: Stage, play: Play) -> None:
         why="One broken byte must not silently cost an event.")  # fmt: skip
 async def invalid_utf8(stage: Stage, play: Play) -> None:
     """Bytes that are not UTF-8 become U+FFFD, or an error; the event is not lost."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     if run.error is not None and not isinstance(run.error, TimeoutError):
         return
@@ -189,7 +190,7 @@ OPENAI_TESTS = "https://github.com/openai/openai-python/blob/main/tests/test_sse
 
 async def _one_line(stage: Stage, megabytes: int, size: int) -> Run:
     """Stream one token of that length in pieces of `size` bytes."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     from onpaper.answer import Provider
 
     reply = {"text": [MEGABYTE * megabytes, "!"]}
@@ -234,7 +235,7 @@ async def unterminated(stage: Stage, play: Play) -> None:
     """A last event that no blank line closes does not count, so the stream is incomplete; a backend may declare
     `unterminated_event = "yes"` and read it.
     """
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     if stage.declared.can("unterminated_event") == "yes":
         run.must_say("Hello")
@@ -268,7 +269,7 @@ async def as_it_arrives(stage: Stage, play: Play) -> None:
 
     Do not read the body to its end before you parse; do not fill a buffer first.
     """
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_say()
     first, end = run.marks.get("first piece"), run.marks["end"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from onpaper.answer import Provider
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.conditions import applicable, needs_result
+from onpaper.clauses.conditions import applicable, needs_result, plain_stream
 from onpaper.clauses.sse import same_text
 from onpaper.contract import Contract
 from onpaper.driving.acts import streaming
@@ -169,7 +169,7 @@ async def error_null(stage: Stage, play: Play) -> None:
 @clause("stream/empty-answer", cases=plays("empty-answer"), covers=(66,), source=OPENAI, why="A model may say nothing; that is no error.")
 async def empty_answer(stage: Stage, play: Play) -> None:
     """A stream that ends properly without text is an empty reply, not an error."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_say("")
 
@@ -207,7 +207,7 @@ async def stays_open(stage: Stage, play: Play) -> None:
 
     Drain what follows the sentinel, but only for a moment.
     """
-    await stage.plain_stream()
+    await plain_stream(stage)
     if not stage.contract.get("stream.sentinel"):
         raise NotApplicable("the provider sends no [DONE]: a client has to wait for the end of the body")
     answer = answer_of(play, stage.contract)
@@ -229,7 +229,7 @@ async def reasoning_apart(stage: Stage, play: Play) -> None:
     and takes none of it away.
     """
     if play.name == "reasoning-only":
-        await stage.plain_stream()
+        await plain_stream(stage)
         no_thoughts(await stage.stream(play))
         return
     await same_text(stage, play)
@@ -259,7 +259,7 @@ async def reasoning_only(stage: Stage, play: Play) -> None:
     """A reply that is all reasoning can be told from an empty one: by the finish reason, the reasoning, or an error."""
     if "yes" not in (stage.declared.can("done_reason"), stage.declared.can("reasoning")):
         raise NotApplicable('the backend declares neither done_reason nor reasoning = "yes"')
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     stats = run.stats or {}
     if run.error is None and stats.get("done_reason") != "length" and not stats.get("reasoning"):
@@ -275,7 +275,7 @@ async def finish_reason(stage: Stage, play: Play) -> None:
     Hand it on as it is; a reply that a filter ended may be an error instead.
     """
     needs_result(stage, "done_reason")
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(applicable(stage, play))
     if play.name == FILTERED and isinstance(run.error, Exception):
         raise NotApplicable("a reply that the filter ended is an error, as it may be")
@@ -302,7 +302,7 @@ MANY = tuple(f"word{number} " for number in range(2_000))
 @clause("stream/many-pieces", cases=(Case("two-thousand"),), covers=(47,), source=INTERFACE, why="A count that somebody once thought was large enough cuts a long answer off, and nobody is told.")
 async def many_pieces(stage: Stage, case: Case) -> None:
     """A stream of two thousand pieces comes through whole."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     provider = Provider(stage.contract, Mock.of({"about": "Two thousand pieces", "reply": [{"text": list(MANY)}]}), strict=False)
 
     def unlimited(request: Request) -> Script:
@@ -331,7 +331,7 @@ def _signalled(run: Run) -> None:
         why="A stream of tool calls that nobody asked for looks like a model with nothing to say.")  # fmt: skip
 async def tool_calls_signalled(stage: Stage, play: Play) -> None:
     """Tool calls where only text was asked for are signalled, in `stats` or by an error; the reply never looks complete and empty."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     if run.error is not None:
         return
@@ -343,7 +343,7 @@ async def tool_calls_signalled(stage: Stage, play: Play) -> None:
 @clause("stream/refusal-signalled", protocol="sse", cases=plays("refusal"), covers=(82,), source=OPENAI, why="A refusal in its own field leaves the content empty.")
 async def refusal_signalled(stage: Stage, play: Play) -> None:
     """A refusal is signalled: by an error, in `stats`, or as text; never an empty success."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     if run.error is None and not run.text and "help with that" not in str(run.stats):
         raise Broken(f"the model refused, and {run.operation} gave {run.given}, stats {run.stats}", run.wire)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onpaper.clauses import INTERFACE, clause
+from onpaper.clauses.conditions import plain_stream
 from onpaper.driving.play import Play, plays
 from onpaper.driving.run import Hung
 from onpaper.driving.stage import Stage
@@ -19,7 +20,7 @@ async def truncated(stage: Stage, play: Play) -> None:
 
     Remember whether you saw either; at the end of the body, raise if not, with the partial text on the exception.
     """
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_raise("the stream ended with neither a finish reason nor [DONE]")
 
@@ -27,7 +28,7 @@ async def truncated(stage: Stage, play: Play) -> None:
 @clause("stream/no-events", protocol="sse", cases=plays("no-events"), covers=(60, 78), source=INCOMPLETE, why="A stream with nothing in it looks like a model with nothing to say.")
 async def no_events(stage: Stage, play: Play) -> None:
     """A stream that ends before its first event is an error."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_raise("the stream held no event")
 
@@ -35,7 +36,7 @@ async def no_events(stage: Stage, play: Play) -> None:
 @clause("stream/cut-mid-event", cases=plays("cut-mid-event"), covers=(61,), source=INCOMPLETE, why="Half a JSON object is skipped by clients that skip what they cannot parse.")
 async def cut_mid_event(stage: Stage, play: Play) -> None:
     """A body that ends inside an event is an error."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_raise("the body ended inside an event")
 
@@ -44,7 +45,7 @@ async def cut_mid_event(stage: Stage, play: Play) -> None:
         why="A lost connection that is taken for the end gives half an answer.")  # fmt: skip
 async def connection_lost(stage: Stage, play: Play) -> None:
     """A connection that closes or is reset before the body is complete is an error; text that had arrived was delivered."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_raise("the connection was lost")
     said = "".join(one for one in run.pieces if isinstance(one, str))
@@ -67,7 +68,7 @@ def fails(name: str, *mocks: str, why: str, covers: tuple[int, ...], source: str
 
 
 async def _must_fail(stage: Stage, play: Play, why: str) -> None:
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_raise(why)
 
@@ -126,7 +127,7 @@ async def malformed_chunk(stage: Stage, play: Play) -> None:
         covers=(71, 142), source=ERROR_SOURCE, why="'Something went wrong' costs an afternoon; 'quota drained' does not.")  # fmt: skip
 async def words_kept(stage: Stage, play: Play) -> None:
     """The error keeps the words in which the server reported it."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     if run.error is None:
         raise NotApplicable("no error was raised: see the clause about that")
@@ -136,7 +137,7 @@ async def words_kept(stage: Stage, play: Play) -> None:
 @clause("stream/json-reply", protocol="sse", cases=plays("json-for-a-stream"), covers=(77,), source=INTERFACE, why="A proxy that ignores `stream` answers in one piece; an SSE parser finds no event in it.")
 async def json_reply(stage: Stage, play: Play) -> None:
     """A reply in one piece to a stream request is read as such, or is an error; it is never an empty reply."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     if run.error is None and run.text != run.reading.text:
         raise Broken(f"the server sent one JSON reply, and {run.operation} gave {run.given}", run.wire)
@@ -147,6 +148,6 @@ async def json_reply(stage: Stage, play: Play) -> None:
 @clause("stream/not-a-stream", cases=plays("html-200", "empty-200", "no-content", "error-200"), covers=(78, 75), source=INTERFACE, why="A login page with status 200 has no `data:` lines, so the reply is empty and nobody knows why.")
 async def not_a_stream(stage: Stage, play: Play) -> None:
     """A success that is no stream (a page, nothing at all, an error object) is an error."""
-    await stage.plain_stream()
+    await plain_stream(stage)
     run = await stage.stream(play)
     run.must_raise("the reply was no stream")

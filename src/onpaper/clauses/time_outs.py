@@ -9,7 +9,7 @@ from typing import Any
 
 from onpaper.answer import Provider
 from onpaper.clauses import Case, clause
-from onpaper.clauses.conditions import limited
+from onpaper.clauses.conditions import limited, plain_stream
 from onpaper.clauses.connection import read
 from onpaper.driving.acts import completing, streaming
 from onpaper.driving.play import Play, answer_of
@@ -62,7 +62,7 @@ async def steady(stage: Stage, case: Case) -> None:
     """
     which = case.id.replace("-", "_")
     setup = limited(stage, which)
-    await stage.plain_stream()
+    await plain_stream(stage)
     silent = await _silent(stage, which, "stream")
     seconds = silent.marks["end"] - silent.marks["start"]
     if silent.error is None or isinstance(silent.error, Hung):

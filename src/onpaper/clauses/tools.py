@@ -6,7 +6,14 @@ import json
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.conditions import needs_result, needs_tools, needs_value, offers_tools
+from onpaper.clauses.conditions import (
+    needs_result,
+    needs_tools,
+    needs_value,
+    offers_tools,
+    plain_complete,
+    plain_stream,
+)
 from onpaper.clauses.operations import HISTORY, WEATHER
 from onpaper.driving.play import CUTS, Play, plays
 from onpaper.driving.run import Run, call_of, crashed
@@ -32,7 +39,7 @@ def wanted_calls(run: Run) -> list[tuple[str, Any]]:
 async def _complete(stage: Stage, play: Play, control: bool = True) -> Run:
     """Ask for a reply with tool calls; with `control`, demand first that an ordinary one comes out right."""
     needs_tools(stage)
-    await stage.plain_complete()
+    await plain_complete(stage)
     tools = {"tools": [WEATHER]} if offers_tools(stage) else {}
     if control:
         _plain_call(await stage.complete(ORDINARY, **tools), "tools/arguments-decoded")
@@ -225,7 +232,7 @@ def fragments(name: str, *mocks: str, why: str, source: str, covers: tuple[int, 
 async def _streamed(stage: Stage, play: Play, control: bool = True) -> Run:
     """Stream tool calls; with `control`, demand first that an ordinary one comes out right."""
     needs_result(stage, "tool_calls")
-    await stage.plain_stream()
+    await plain_stream(stage)
     if control:
         _plain_call(await stage.stream(ORDINARY), "tools/streamed")
     return await stage.stream(play)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from onpaper.clauses import INTERFACE, NDJSON, OPENAI, Case, clause
-from onpaper.clauses.conditions import applicable
+from onpaper.clauses.conditions import applicable, counts_right, plain_complete, plain_stream
 from onpaper.driving.acts import opened
 from onpaper.driving.play import Play, plays
 from onpaper.driving.run import Run
@@ -42,9 +42,9 @@ async def _both(stage: Stage, play: Play, method: str) -> Run:
     if method == "stream":
         if not stage.takes("stream", "stats"):
             raise NotApplicable("stream() takes no stats")
-        await stage.plain_stream()
+        await plain_stream(stage)
         return await stage.stream(play)
-    await stage.plain_complete()
+    await plain_complete(stage)
     return await stage.complete(play)
 
 
@@ -170,7 +170,7 @@ async def not_stale(stage: Stage, case: Case) -> None:
     from onpaper.driving.acts import completing, streaming
     from onpaper.mock import Mock
 
-    await (stage.plain_stream() if case.id == "stream" else stage.plain_complete())
+    await (plain_stream(stage) if case.id == "stream" else plain_complete(stage))
     mock = Mock.of({"about": "Counts once, then not", "reply": [{"text": ["a"], "usage": {"prompt": 321, "completion": 123}, "times": 1}, {"text": ["b"], "usage": False}]})
     from onpaper.answer import Provider
 
@@ -198,7 +198,7 @@ def places(name: str, *mocks: str, why: str, source: str, covers: tuple[int, ...
 
 async def _counted(stage: Stage, play: Play) -> None:
     run = await _both(stage, play, "stream")
-    if not await stage.counts_right():
+    if not await counts_right(stage):
         raise NotApplicable("the counts of an ordinary stream are already wrong: see usage/counts")
     run.must_say()
     usage = run.reading.usage
@@ -263,7 +263,7 @@ async def early_close(stage: Stage, case: Case) -> None:
     """A stream that the caller leaves early leaves the counts untouched or unknown; none is made up."""
     if not stage.takes("stream", "stats"):
         raise NotApplicable("stream() takes no stats")
-    await stage.plain_stream()
+    await plain_stream(stage)
 
     async def act(backend: Any, run: Run) -> None:
         run.stats = {}

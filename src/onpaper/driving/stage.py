@@ -363,28 +363,7 @@ class Stage:
         if left:
             await asyncio.gather(*left, return_exceptions=True)
 
-    # ---- controls ------------------------------------------------------------------------------------------------
-
-    async def plain_stream(self) -> None:
-        """Demand that an ordinary stream comes out right, so that the oddity alone is judged. Raises NotApplicable."""
-        run = await self.stream()
-        if run.error is not None or run.text != run.reading.text:
-            raise NotApplicable("an ordinary stream already comes out wrong: see stream/text")
-
-    async def counts_right(self) -> bool:
-        """Whether the counts of an ordinary stream come out right; otherwise usage/counts says so, and nobody else."""
-        run = await self.stream()
-        if run.error is not None or not run.stats:
-            return False
-        usage = run.reading.usage
-        given = run.stats.get("prompt_tokens"), run.stats.get("completion_tokens")
-        return usage is not None and given == (usage.prompt, usage.completion)
-
-    async def plain_complete(self) -> None:
-        """The same for an ordinary reply in one piece."""
-        run = await self.complete()
-        if run.error is not None or not isinstance(run.value, Mapping) or run.value.get("content") != run.reading.text:
-            raise NotApplicable("an ordinary reply already comes out wrong: see reply/text")
+    # ---- what the backend offers ---------------------------------------------------------------------------------
 
     def needs(self, method: str) -> None:
         """Demand that the backend has a method. Raises NotApplicable."""
