@@ -40,6 +40,16 @@ def hasty() -> Iterator[Judge]:
         yield judge
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _only_their_own_garbage() -> Iterator[None]:
+    """What hundreds of megabytes of other tests hold is not looked through again after each of these, nor by the clauses,
+    which look for garbage while their time runs."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _collected() -> Iterator[None]:
     """What a broken client leaves behind is found here, and not in somebody else's test."""
