@@ -205,7 +205,7 @@ async def closes_its_own(stage: Stage, case: Case) -> None:
                 await read(other)
                 await stage.closed(other, Run(stage.contract))
 
-    run = await stage.drive("stream()", act, Play("long-answer"))
+    run = await stage.drive("stream()", act, Play("long-answer", "steps"))
     if run.phase == "construct":
         raise NotApplicable(f"the backend could not be made twice: {run.error}")
     run.must_say()

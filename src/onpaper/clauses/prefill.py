@@ -129,8 +129,7 @@ async def apart(stage: Stage, case: Case) -> None:
     """A prefill disturbs no reply: one that runs goes on, and one that is asked for while a prefill waits is not held up."""
     only(stage, metered=False)
     await plain_stream(stage)
-    play = Play("long-answer")
-    answer = answer_of(play, stage.contract)
+    answer = answer_of(Play("long-answer", "steps"), stage.contract)
 
     def slow(request: Request) -> Script:
         asked = json.loads(request.body or b"{}")

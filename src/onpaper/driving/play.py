@@ -21,7 +21,8 @@ CUTS = ("whole", "bytewise", "random")
 @dataclass(frozen=True, slots=True)
 class Play:
     """A reply and how its bytes are cut: `events` (as the provider sends them), `whole`, `bytewise`, `random`,
-    `recorded` (a cassette's own chunks)."""
+    `steps` (the same, each when the client has read the one before: what it has read already, nobody takes away any
+    more), `recorded` (a cassette's own chunks)."""
 
     name: str
     cut: str = "events"
@@ -72,6 +73,8 @@ def _provider(name: str, contract: Contract, strict: bool, key: str | None) -> P
 
 def recutting(answer: Callable[[Request], Script], cut: str) -> Callable[[Request], Script]:
     """The same answers with their bodies cut another way."""
+    if cut == "steps":
+        return lambda request: replace(answer(request), lockstep=True)
     if cut in ("events", "recorded"):
         return answer
     return lambda request: recut(answer(request), cut)
