@@ -11,7 +11,7 @@ from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.clauses.conditions import accepts, needs_tools, needs_value, offers_tools, refused
-from onpaper.clauses.operations import HISTORY, UNICODE, WEATHER, operate
+from onpaper.clauses.operations import HISTORY, UNICODE, WEATHER, accepted, operate
 from onpaper.contract import Contract
 from onpaper.driving.acts import completing, streaming
 from onpaper.driving.play import Play
@@ -240,25 +240,40 @@ ODD_TOOL = {
 
 @clause(
     "body/tools-unchanged",
+    cases=(Case("definitions"), Case("beside-them")),
     covers=(14,),
     source="https://github.com/BerriAI/litellm/issues/9080",
     why="A schema that is tidied up on the way (empty enums, type lists, $defs) asks the model for something else.",
 )
 async def tools_unchanged(stage: Stage, case: Case) -> None:
     """Tool definitions go out exactly as they were given: all of them, in their order, with their names, their schemas,
-    and `strict` where the provider knows it; the messages beside them stay what they are.
+    and `strict` where the provider knows it; what was given beside them goes out as it does without them.
 
     Pass them through; do not put them together anew from the keys that you know.
     """
     if not offers_tools(stage):
         raise NotApplicable("complete() takes no tools")
+    if case.id == "beside-them":
+        await _beside_tools(stage)
+        return
     tools = [_strict(stage.contract) or WEATHER, ODD_TOOL, *_more(stage.contract)]
     run = await stage.complete(Play("tool-call"), tools=tools)
     if run.body.get("tools") != tools:
         raise Broken("the tool definitions were changed", run.chats[0].request.body, "request body")
-    alone = await stage.complete()
-    if alone.chats and run.body.get("messages") != alone.body.get("messages"):
-        raise Broken("beside tools other messages went out than without them", run.chats[0].request.body, "request body")
+
+
+async def _beside_tools(stage: Stage) -> None:
+    """Demand of a call with tools the messages and the parameters of one without; in its history one was called already."""
+    needs_value(stage, messages=HISTORY)
+    given = {"messages": HISTORY, **accepted(stage, "complete")}
+    alone, run = await stage.complete(**given), await stage.complete(tools=[WEATHER], **given)
+    if alone.refused or run.refused:
+        raise NotApplicable(f"the backend refuses such a call before it sends anything: {run.given}")
+    if run.body.get("tools") != [WEATHER]:
+        raise Broken("the tools did not go out beside a history in which one was called", run.chats[0].request.body, "request body")
+    for key, value in alone.body.items():
+        if (found := run.body.get(key, "nothing")) != value:
+            raise Broken(f"beside tools {key} went out as {str(found)[:200]}, without them as {str(value)[:200]}", run.chats[0].request.body, "request body")
 
 
 MOST = 128

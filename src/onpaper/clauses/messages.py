@@ -40,7 +40,17 @@ LESS_USUAL: dict[str, Messages] = {
     "null-beside-tool-calls": [{**one, "content": None} if "tool_calls" in one else one for one in HISTORY],
     "assistant-last": [*MESSAGES, {"role": "assistant", "content": "Hel"}],
     "developer": [{**SYSTEM, "role": "developer"}, USER],
-    "image-detail": [{"role": "user", "content": [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}}]}],
+    "two-images": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "Is this"},
+                {"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}},
+                {"type": "text", "text": "like that?"},
+                {"type": "image_url", "image_url": {"url": PIXEL, "detail": "high"}},
+            ],
+        }
+    ],
     "audio": [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}]}],
     "name": [SYSTEM, {**USER, "name": "alice"}],
     "blanks-at-the-ends": [

@@ -123,10 +123,10 @@ def _idle(thread: threading.Thread) -> bool:
 
 OPERATIONS: dict[str, Callable[[Stage], Awaitable[Run]]] = {
     "stream": lambda stage: stage.stream(),
-    "stream-with-parameters": lambda stage: stage.stream(**_accepted(stage, "stream")),
+    "stream-with-parameters": lambda stage: stage.stream(**accepted(stage, "stream")),
     "stream-unicode": lambda stage: stage.stream(messages=UNICODE),
     "complete": lambda stage: stage.complete(),
-    "complete-with-parameters": lambda stage: stage.complete(**_accepted(stage, "complete")),
+    "complete-with-parameters": lambda stage: stage.complete(**accepted(stage, "complete")),
     "complete-with-tools": lambda stage: stage.complete(Play("tool-call"), tools=[WEATHER]),
     "complete-with-history": lambda stage: stage.complete(messages=HISTORY),
     "prefill": _prefill,
@@ -134,7 +134,8 @@ OPERATIONS: dict[str, Callable[[Stage], Awaitable[Run]]] = {
 }
 
 
-def _accepted(stage: Stage, method: str) -> dict[str, Any]:
+def accepted(stage: Stage, method: str) -> dict[str, Any]:
+    """A value for each parameter that a method takes, and the provider too."""
     return {key: value for key, value in EVERY_PARAMETER.items() if stage.takes(method, key) and _may_be(stage, key, value)}
 
 

@@ -215,22 +215,11 @@ async def none_in_constructor(stage: Stage, case: Case) -> None:
         raise Broken("sampling={'temperature': None} changed the body", run.chats[0].request.body, "request body")
 
 
-BESIDE_TOOLS = "complete-with-tools"
-
-
-@clause("sampling/max-tokens", cases=(*(Case(f"{method}-{value}", (method, value)) for method in ("stream", "complete") for value in (1, 4096)), Case(BESIDE_TOOLS, ("complete", 4096))), covers=(7, 168), source=OPENAI, why="A limit that does not arrive is a reply, and a bill, without one.")
+@clause("sampling/max-tokens", cases=tuple(Case(f"{method}-{value}", (method, value)) for method in ("stream", "complete") for value in (1, 4096)), covers=(7, 168), source=OPENAI, why="A limit that does not arrive is a reply, and a bill, without one.")
 async def max_tokens(stage: Stage, case: Case) -> None:
-    """max_tokens goes out with exactly that value, under the one name that the provider takes, beside tools too."""
+    """max_tokens goes out with exactly that value, under the one name that the provider takes."""
     method, value = case.value
-    if case.id == BESIDE_TOOLS:
-        if not offers_tools(stage):
-            raise NotApplicable("complete() takes no tools, or the provider does not")
-        if not stage.takes(method, "max_tokens"):
-            raise NotApplicable("complete() takes no max_tokens")
-        needs_value(stage, max_tokens=value)
-        run = await stage.complete(max_tokens=value, tools=[WEATHER])
-    else:
-        run = await call(stage, method, max_tokens=value)
+    run = await call(stage, method, max_tokens=value)
     refused(stage, run, "max_tokens")
     options = run.body.get("options") if isinstance(run.body.get("options"), dict) else {}
     found = {key: holder[key] for holder, key in ((run.body, "max_tokens"), (run.body, "max_completion_tokens"), (options, "num_predict")) if key in holder}

@@ -165,7 +165,7 @@ class OffersTwentyTools(Changing):
         return body | ({"tools": body["tools"][:20]} if "tools" in body else {})
 
 
-@breaks("body/tools-unchanged", "beside tools other messages went out than without them")
+@breaks("body/tools-unchanged", "beside tools messages went out as [{'role': 'system', 'content': 'You have tools.")
 class TellsTheModelOfItsTools(Changing):
     """Says to the model that it has tools, where it has some."""
 
@@ -174,7 +174,16 @@ class TellsTheModelOfItsTools(Changing):
         return body | ({"messages": said + body["messages"]} if "tools" in body else {})
 
 
-@breaks("sampling/max-tokens", "max_tokens=4096 went out as nothing")
+@breaks("body/tools-unchanged", "the tools did not go out beside a history in which one was called")
+class OffersToolsOnce(Changing):
+    """Offers no tools any more once the model has called one."""
+
+    def change(self, body: dict[str, Any]) -> dict[str, Any]:
+        called = any(one["role"] == "tool" for one in body["messages"])
+        return {key: value for key, value in body.items() if key != "tools" or not called}
+
+
+@breaks("body/tools-unchanged", "beside tools max_tokens went out as nothing, without them as 64")
 class SetsNoLimitToCalls(Changing):
     """Sends no limit where tools are offered, so that no call is cut."""
 

@@ -180,3 +180,16 @@ class KnowsTextsAndImages(Rewriting):
             else one
             for one in messages
         ]
+
+
+@breaks("body/messages", "of message 0 content")
+class SendsOnePartOfEachType(Rewriting):
+    """Sends the first text and the first image of a message."""
+
+    def rewritten(self, messages: list[Any]) -> list[Any]:
+        return [
+            one | {"content": list({part["type"]: part for part in reversed(one["content"])}.values())[::-1]}
+            if isinstance(one["content"], list)
+            else one
+            for one in messages
+        ]
