@@ -15,7 +15,7 @@ from onpaper.clauses.conditions import plain_stream
 from onpaper.clauses.connection import LETS_GO
 from onpaper.clauses.leaving import works_in_a_thread
 from onpaper.clauses.operations import HISTORY, PREFIX, prefilled
-from onpaper.driving.acts import MESSAGES, copied, opened
+from onpaper.driving.acts import MESSAGES, copied, opened, streaming
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Run
 from onpaper.driving.stage import Stage
@@ -158,21 +158,26 @@ async def apart(stage: Stage, case: Case) -> None:
 
 @clause("prefill/keeps-state", covers=(129,), source=INTERFACE, why="A warm-up that leaves its one-token limit behind cuts the next reply short.")
 async def keeps_state(stage: Stage, case: Case) -> None:
-    """Prefill changes nothing: the request that follows is the one that would have been sent without it."""
+    """Prefill changes nothing: the request that follows is the one that would have been sent without it, and so are its
+    counts.
+    """
     stage.needs("prefill")
     await plain_stream(stage)
     plain = await stage.stream()
 
     async def act(backend: Any, run: Run) -> None:
         await backend.prefill(list(PREFIX))
-        async for piece in await opened(backend):
-            run.pieces.append(piece)
+        await streaming()(backend, run)
 
     run = await stage.drive("stream()", act)
     if not run.chats:
         run.must_not_raise()
     if plain.body not in [one.request.json() for one in run.chats]:
         raise Broken("after a prefill the same call sent another body", run.chats[-1].request.body, "request body")
+    for name in ("prompt_tokens", "completion_tokens"):
+        before, after = ((one.stats or {}).get(name) for one in (plain, run))
+        if run.error is None and before != after:
+            raise Broken(f"after a prefill {name} of the same reply came out as {after!r}; without one as {before!r}", run.wire)
 
 
 @clause("prefill/released", timed=True, covers=(132,), source=INTERFACE, why="It is cancelled whenever the person goes on speaking.")

@@ -11,7 +11,7 @@ import httpx
 
 from ..correct import Correct, CorrectLocal
 from ..lines import CorrectLines
-from ..reply import Failed
+from ..reply import Failed, Reply
 from ..table import breaks
 
 
@@ -256,3 +256,19 @@ class UnloadsTheModelAtOnce(CorrectLines):
 
     def body(self, *args: Any) -> dict[str, Any]:
         return super().body(*args) | {"keep_alive": 0}
+
+
+@breaks("prefill/keeps-state", "after a prefill prompt_tokens of the same reply came out as 13; without one as 11")
+class CountsThePrefillToo(CorrectLocal):
+    """Adds to the counts of a reply what the prefill before it took."""
+
+    prefilled = 0
+
+    async def prefill(self, messages: Any) -> None:
+        await super().prefill(messages)
+        self.prefilled = len(messages)
+
+    def counts(self, reply: Reply, chunk: Any, choice: Any) -> None:
+        super().counts(reply, chunk, choice)
+        if reply.prompt is not None:
+            reply.prompt, self.prefilled = reply.prompt + self.prefilled, 0
