@@ -7,6 +7,7 @@ import copy
 import inspect
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
@@ -14,10 +15,12 @@ from onpaper.clauses.conditions import accepts, needs_tools, needs_value, offers
 from onpaper.clauses.operations import HISTORY, UNICODE, WEATHER, accepted, operate
 from onpaper.contract import Contract
 from onpaper.driving.acts import completing, streaming
-from onpaper.driving.play import Play
+from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Run
-from onpaper.driving.stage import Setup, Stage
+from onpaper.driving.stage import HELLO, Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
+from onpaper.exchange import Request
+from onpaper.script import Script
 
 METHODS = (Case("stream"), Case("complete"))
 
@@ -352,7 +355,10 @@ async def nan(stage: Stage, case: Case) -> None:
     why="A body that differs from call to call misses every cache and every recording.",
 )
 async def deterministic(stage: Stage, case: Case) -> None:
-    """The same arguments give the same body."""
+    """The same arguments give the same body, whatever the server calls the model that replied.
+
+    Ask for the model that you were told, not for the snapshot that a reply names.
+    """
     acts = (streaming, completing)
     act = acts[case.id == "complete"]
 
@@ -360,7 +366,14 @@ async def deterministic(stage: Stage, case: Case) -> None:
         await act()(backend, run)
         await act()(backend, run)
 
-    run = await stage.drive(f"{case.id}()", twice)
+    answer, model = answer_of(HELLO, stage.contract), json.dumps(stage.declared.model_name).encode()
+
+    def of_a_snapshot(request: Request) -> Script:
+        script = answer(request)
+        writes = tuple(replace(one, data=one.data.replace(model, model[:-1] + b'-2026-11-20"')) for one in script.writes)
+        return replace(script, writes=writes)
+
+    run = await stage.drive(f"{case.id}()", twice, of_a_snapshot)
     bodies = [one.request.json() for one in run.chats]
     if len(bodies) >= 2 and bodies[0] != bodies[1]:
         raise Broken("two equal calls sent different bodies", run.chats[1].request.body, "second body")

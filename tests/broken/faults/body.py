@@ -192,6 +192,15 @@ class SetsNoLimitToCalls(Changing):
 
 
 @breaks("body/deterministic", "two equal calls sent different bodies")
+class AsksForTheModelThatReplied(Correct):
+    """Takes the model that a reply names for its own from then on."""
+
+    def counts(self, reply: Any, chunk: Any, choice: Any) -> None:
+        super().counts(reply, chunk, choice)
+        self.model = chunk.get("model") or self.model
+
+
+@breaks("body/deterministic", "two equal calls sent different bodies")
 @breaks("property/same-body", "sent another body")
 class StampsEachCall(Changing):
     """Gives each call a user of its own."""
