@@ -169,9 +169,10 @@ async def not_kept(stage: Stage, case: Case) -> None:
         if not offers_tools(stage):
             raise NotApplicable("complete() takes no tools, or the provider does not")
         given = {"tools": [WEATHER]}
-    elif not stage.takes(method, "temperature"):
-        raise NotApplicable(f"{method}() takes no temperature")
     else:
+        given = {name: value for name, value in LEFT_BEHIND.items() if stage.takes(method, name)}
+        if not given:
+            raise NotApplicable(f"{method}() takes neither temperature nor max_tokens")
         needs_value(stage, **given)
     make = streaming if method == "stream" else completing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from onpaper.driving.run import Run
@@ -70,6 +70,11 @@ def _counting(run: Run, method: str) -> dict[str, Any]:
         return {}
     run.stats = {}
     return {"stats": run.stats}
+
+
+def of_text(messages: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a conversation is of text alone: a client may refuse any other before it sends anything."""
+    return all(isinstance(one.get("content"), str) and "tool_calls" not in one and one.get("role") != "tool" for one in messages)
 
 
 def copied(value: Any) -> Any:

@@ -46,6 +46,17 @@ class Given(Shown):
         return f"Backend({made}).{self.method}(messages{given})"
 
 
+USUAL = {
+    "max_tokens": (1, 4096),
+    "temperature": (0, 2),
+    "top_k": (0, 1000),
+    "top_p": (0, 1),
+    "presence_penalty": (-2, 2),
+}
+"""Least and most of what people give. Where a contract names no limit, one that a client keeps is no mistake of it: a real
+server has one as well."""
+
+
 @lru_cache(maxsize=512)
 def values_of(contract: Contract, name: str) -> st.SearchStrategy[Any]:
     """What may be given for a parameter of the interface; any number for one the contract does not take."""
@@ -53,10 +64,20 @@ def values_of(contract: Contract, name: str) -> st.SearchStrategy[Any]:
     if not names:
         return st.integers(1, 100)
     schema = schema_of(contract, names[0])
+    rules: list[dict[str, Any]] = [schema]
     if name in WHOLE:
-        schema = {"allOf": [schema, {"type": "integer"}]}
-    values = Accepted(contract.schema["$defs"]).of(schema, name)
-    return values.filter(lambda value: value != []) if name == "stop" else values
+        rules.append({"type": "integer"})
+    if name in USUAL:
+        least, most = USUAL[name]
+        rules.append({"minimum": least, "maximum": most})
+    values = Accepted(contract.schema["$defs"]).of({"allOf": rules} if len(rules) > 1 else schema, name)
+    return values.filter(_stops) if name == "stop" else values
+
+
+def _stops(value: Any) -> bool:
+    """Whether a stop is an ordinary one: an empty text stops nothing, and more than four are not for every client."""
+    stops = [value] if isinstance(value, str) else value
+    return 0 < len(stops) <= 4 and "" not in stops
 
 
 def taken(subject: Subject, name: str) -> bool:

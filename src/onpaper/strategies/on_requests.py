@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from onpaper.driving.acts import of_text
 from onpaper.driving.run import Run, crashed
 from onpaper.driving.verdict import Broken
 from onpaper.strategies.calls import (
@@ -78,10 +79,10 @@ def _zeros(subject: Subject) -> st.SearchStrategy[Given]:
 
 
 def _zero_calls(subject: Subject) -> Iterator[Given]:
-    """Calls with a zero or an empty text, as far as the contract takes them."""
+    """Calls with a zero, as far as the contract takes it. An empty stop stops nothing: it may be left out."""
     for method in replying(subject):
         for name in subject.parameters(method):
-            for zero in ("",) if name == "stop" else (0,) if name in WHOLE else (0, 0.0):
+            for zero in () if name == "stop" else (0,) if name in WHOLE else (0, 0.0):
                 names = named_by(subject.contract, name)
                 if names and not subject.contract.violations(body_with(subject.contract, {names[0]: zero})):
                     yield Given(method, {}, {name: zero})
@@ -93,13 +94,13 @@ def _has_zeros(subject: Subject) -> str:
     return (
         ""
         if next(_zero_calls(subject), None)
-        else "the contract takes no parameter that may be zero or empty"
+        else "the contract takes no parameter that may be zero"
     )
 
 
 @holds_for(_zeros, name="property/zeros-kept", source=SOURCE, applies=_has_zeros, examples=25)
 async def zeros_kept(subject: Subject, case: Given) -> None:
-    """A zero or an empty text is a value and is sent as such.
+    """A zero is a value and is sent as such.
 
     Ask `is None`, never whether a value is true.
     """
@@ -191,12 +192,19 @@ async def nothing_dropped(subject: Subject, case: Given) -> None:
             must_carry(subject, run, name, value, "the constructor says")
 
 
+def _numbers(subject: Subject) -> list[tuple[str, str]]:
+    """The methods with each of their parameters that is a number."""
+    return [(one, name) for one in replying(subject) for name in subject.parameters(one) if name != "stop"]
+
+
+def _has_numbers(subject: Subject) -> str:
+    return "" if _numbers(subject) else "neither stream() nor complete() takes a number of the interface"
+
+
 @st.composite
 def _not_numbers(draw: st.DrawFn, subject: Subject) -> Given:
-    method = draw(st.sampled_from(replying(subject)))
+    method, name = draw(st.sampled_from(_numbers(subject)))
     value = draw(st.sampled_from((math.nan, math.inf, -math.inf)))
-    names = [name for name in subject.parameters(method) if name != "stop"]
-    name = draw(st.sampled_from(names))
     if name in subject.sampled and draw(st.booleans()):
         return Given(method, {name: value})
     return Given(method, {}, {name: value})
@@ -206,7 +214,7 @@ def _not_numbers(draw: st.DrawFn, subject: Subject) -> Given:
     _not_numbers,
     name="property/not-a-number",
     source="https://www.rfc-editor.org/rfc/rfc8259#section-6",
-    applies=has_parameters,
+    applies=_has_numbers,
     examples=25,
 )
 async def not_a_number(subject: Subject, case: Given) -> None:
@@ -254,8 +262,7 @@ async def same_body(subject: Subject, case: Sequence) -> None:
 
 def _refuses_more_than_text(run: Run, case: Call) -> bool:
     """Whether the client refused, before anything was sent, a conversation that is not of text alone."""
-    plain = all(isinstance(one.get("content"), str) and "tool_calls" not in one and one["role"] != "tool" for one in case.messages)
-    return refused(run) and not crashed(run) and not (plain and case.tools is None)
+    return refused(run) and not crashed(run) and not (of_text(case.messages) and case.tools is None)
 
 
 @holds_for(calls, name="property/arguments-untouched", source=SOURCE)
