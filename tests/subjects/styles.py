@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+from types import SimpleNamespace
 from typing import Any
 
-from .on_httpx import LiteLLMClient
+from .on_httpx import LiteLLMClient, ReplyFailed
 
 
 class AwaitedForItsStream(LiteLLMClient):
@@ -100,3 +101,89 @@ class SyncSwitch(LiteLLMClient):
 
     def list_models(self) -> Any:  # type: ignore[override]
         return super().list_models()
+
+
+class CallsAsObjects(LiteLLMClient):
+    """Tool calls are objects."""
+
+    async def complete(self, messages: Any, **options: Any) -> dict[str, Any]:
+        reply = await super().complete(messages, **options)
+        calls = [SimpleNamespace(id=call["id"], **call["function"]) for call in reply["tool_calls"]]
+        return {**reply, "tool_calls": calls}
+
+
+class CallsWithArgs(LiteLLMClient):
+    """Tool calls have their arguments under `args`, as agents' libraries have them."""
+
+    async def complete(self, messages: Any, **options: Any) -> dict[str, Any]:
+        reply = await super().complete(messages, **options)
+        calls = [
+            {"type": "tool_call", "id": call["id"], "name": call["function"]["name"], "args": call["function"]["arguments"]}
+            for call in reply["tool_calls"]
+        ]
+        return {**reply, "tool_calls": calls}
+
+
+class Careful(LiteLLMClient):
+    """Refuses what no application of its own would ask for, before anything is sent."""
+
+    def _body(self, messages: Any, defaults: Any, options: Any) -> dict[str, Any]:
+        limit, stop = options.get("max_tokens"), options.get("stop")
+        if limit is not None and not 1 <= limit <= 8192:
+            raise ValueError("max_tokens is from 1 to 8192")
+        stops = [stop] if isinstance(stop, str) else stop or []
+        if len(stops) > 4 or "" in stops:
+            raise ValueError("at most four stops, and none of them empty")
+        return super()._body(messages, defaults, options)
+
+
+class EmptyStopIsNone(LiteLLMClient):
+    """`if stop:` decides whether a stop is sent."""
+
+    def _body(self, messages: Any, defaults: Any, options: Any) -> dict[str, Any]:
+        return super()._body(messages, defaults, {**options, "stop": options.get("stop") or None})
+
+
+class TextAlone(LiteLLMClient):
+    """Takes messages of text, and says so of all others."""
+
+    def _body(self, messages: Any, defaults: Any, options: Any) -> dict[str, Any]:
+        if not all(isinstance(one.get("content"), str) for one in messages):
+            raise ValueError("this client sends messages of text only")
+        return super()._body(messages, defaults, options)
+
+
+class FewParameters:
+    """Each call takes what its application needs, and not the same."""
+
+    def __init__(self, model: str, base_url: str) -> None:
+        self._client = LiteLLMClient(model, base_url)
+        self.aclose = self._client.aclose
+
+    async def stream(self, messages: Any, stop: Any = None) -> Any:
+        async for piece in self._client.stream(messages, stop=stop):
+            yield piece
+
+    async def complete(self, messages: Any, temperature: float | None = None) -> dict[str, Any]:
+        return await self._client.complete(messages, temperature=temperature)
+
+
+class PutTogether(LiteLLMClient):
+    """`complete()` asks for a stream, so that no proxy takes a long reply for a dead one, and puts the text together."""
+
+    async def complete(self, messages: Any, *, max_tokens: int | None = 1024, **options: Any) -> dict[str, Any]:  # type: ignore[override]
+        stats: dict[str, Any] = {}
+        options = {**options, "max_tokens": max_tokens, "stats": stats}
+        text = "".join([piece async for piece in self.stream(messages, **options)])
+        used = {"prompt": stats.get("prompt_tokens"), "completion": stats.get("completion_tokens"), "ctx_used": stats.get("ctx_used")}
+        return {"content": text, "tool_calls": None, "usage": {**used, "ctx_max": self.window}, "done_reason": "stop"}
+
+
+class InOnePiece(LiteLLMClient):
+    """`stream()` asks for a reply in one piece: that is not what it is for, and all that is wrong with it."""
+
+    async def stream(self, messages: Any, *, stats: dict[str, Any] | None = None, **options: Any) -> Any:  # type: ignore[override]
+        reply = await self.complete(messages, **{"max_tokens": 512, "stats": stats, **options})
+        if reply["tool_calls"]:
+            raise ReplyFailed("the model gave no text but tool calls")
+        yield reply["content"]

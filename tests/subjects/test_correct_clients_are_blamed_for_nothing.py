@@ -108,6 +108,37 @@ def test_the_shape_of_a_client_is_blamed_for_nothing(style: str) -> None:
     assert blamed(declared(f"styles:{style}", "litellm", env=KEY), *topics) == []
 
 
+REQUESTS = ("body", "sampling", *(f"property/{name}" for name in ("precedence", "zeros-kept", "none-not-sent", "same-body", "not-a-number", "body-accepted")))
+REPLIES = ("reply", "stream", "tools", "property/any-framing-any-cut", "property/any-fault")
+
+
+@pytest.mark.parametrize(
+    ("style", "topics"),
+    [
+        ("CallsAsObjects", REPLIES),
+        ("CallsWithArgs", REPLIES),
+        ("Careful", REQUESTS),
+        ("EmptyStopIsNone", REQUESTS),
+        ("FewParameters", REQUESTS),
+        ("TextAlone", ("body", *REPLIES)),
+    ],
+)
+def test_a_habit_of_a_client_is_blamed_for_nothing(style: str, topics: tuple[str, ...]) -> None:
+    assert blamed(declared(f"styles:{style}", "litellm", env=KEY), *topics) == []
+
+
+def test_a_complete_that_puts_a_stream_together_is_blamed_for_nothing() -> None:
+    one = declared("styles:PutTogether", "litellm", env=KEY, capabilities={"tools": "ignores"})
+    topics = ("body", "reply/content-type", "reply/text", "reply/recorded", "property/any-framing-any-cut", "property/any-fault")
+    assert blamed(one, *topics) == []
+
+
+def test_who_asks_for_no_stream_is_blamed_for_that_and_not_for_what_goes_wrong_in_one() -> None:
+    one = declared("styles:InOnePiece", "litellm", env=KEY, capabilities={"tools": "ignores"})
+    found = blamed(one, "body", "sse", "stream", "usage", *REPLIES)
+    assert {line.partition("[")[0] for line in found} == {"styles:InOnePiece::body/stream-flag"}, found
+
+
 def test_a_parameter_that_is_declared_as_refused_may_be_refused() -> None:
     one = declared("on_httpx:LiteLLMClient", "vllm", capabilities={"top_k": "refuses"})
     assert blamed(one, "sampling", "body/none-left-out", "property/precedence", "property/none-not-sent") == []

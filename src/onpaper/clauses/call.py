@@ -11,7 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.conditions import accepts, needs_tools, needs_value, offers_tools, refused
+from onpaper.clauses.conditions import (
+    accepts,
+    needs_tools,
+    needs_value,
+    offers_tools,
+    plain_complete,
+    refused,
+)
 from onpaper.clauses.operations import HISTORY, UNICODE, WEATHER, accepted, operate
 from onpaper.contract import Contract
 from onpaper.driving.acts import completing, streaming
@@ -53,7 +60,8 @@ async def one_request(stage: Stage, case: Case) -> None:
     why="A text or a number in its place is read as true by one server and refused by another.",
 )
 async def stream_flag(stage: Stage, case: Case) -> None:
-    """`stream` is the JSON value true in stream(); in complete() it is false or absent.
+    """`stream` is the JSON value true in stream(); in complete() it is false or absent, or true where complete() puts the
+    pieces together.
 
     In Ollama's own protocol, which streams unless told otherwise, complete() has to say false.
     """
@@ -64,6 +72,9 @@ async def stream_flag(stage: Stage, case: Case) -> None:
         wanted = value is True or "stream" not in run.body
     if case.id == "complete" and stage.contract.protocol == "sse":
         wanted = wanted or "stream" not in run.body
+    if case.id == "complete" and value is True:
+        await plain_complete(stage)
+        raise NotApplicable("complete() asks for a stream and puts it together")
     if not wanted:
         raise Broken(f"{run.operation} sent stream: {json.dumps(value)}", run.chats[0].request.body, "request body")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onpaper.contract import Contract
+from onpaper.driving.acts import of_text
 from onpaper.driving.play import Play, speaks
-from onpaper.driving.run import Run
+from onpaper.driving.run import Run, crashed
 from onpaper.driving.stage import Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
 
@@ -17,6 +18,8 @@ async def plain_stream(stage: Stage) -> None:
     run = await stage.stream()
     if run.error is not None or run.text != run.reading.text:
         raise NotApplicable("an ordinary stream already comes out wrong: see stream/text")
+    if not run.asked_for_stream:
+        raise NotApplicable("stream() asks for a reply in one piece, in which no stream goes wrong: see body/stream-flag")
 
 
 async def counts_right(stage: Stage) -> bool:
@@ -100,6 +103,15 @@ def needs_value(stage: Stage, **given: Any) -> None:
     violations = stage.contract.violations(body)
     if violations:
         raise NotApplicable(f"the contract does not take {violations[0].pointer}: {violations[0].message}")
+
+
+def needs_recorded_way(run: Run, messages: Sequence[Mapping[str, Any]], stream: bool) -> None:
+    """Raise NotApplicable when a recording is no answer to what was asked: the conversation is not of text alone and was
+    refused, or the reply was asked for in pieces and recorded in one, or the other way round."""
+    if run.refused and not crashed(run) and not of_text(messages):
+        raise NotApplicable(f"the backend refuses the recorded conversation before it sends anything: {run.given}")
+    if run.chats and run.asked_for_stream is not stream:
+        raise NotApplicable(f"{run.operation} asks for {'a reply in one piece' if stream else 'a stream'}, which was not recorded")
 
 
 def offers_tools(stage: Stage) -> bool:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.conditions import applicable, needs_tools, offers_tools, plain_complete, plain_stream
+from onpaper.clauses.conditions import (
+    applicable,
+    needs_recorded_way,
+    needs_tools,
+    offers_tools,
+    plain_complete,
+    plain_stream,
+)
 from onpaper.clauses.operations import WEATHER
 from onpaper.clauses.stream import FILTERED, WRAPPED, no_thoughts
 from onpaper.clauses.tools import calls_of
@@ -75,6 +82,7 @@ async def recorded(stage: Stage, play: Play) -> None:
     tape = next(one for one in tapes(stage.contract) if one.name == play.name)
     kwargs = {"tools": tape.tools} if tape.tools and offers_tools(stage) else {}
     run = await stage.complete(play, messages=tape.messages, **kwargs)
+    needs_recorded_way(run, tape.messages, stream=False)
     _judge(run)
 
 

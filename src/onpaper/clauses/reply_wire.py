@@ -10,7 +10,7 @@ from onpaper.clauses.conditions import plain_complete
 from onpaper.driving.acts import completing
 from onpaper.driving.play import Play, answer_of, plays
 from onpaper.driving.stage import Stage
-from onpaper.driving.verdict import Broken
+from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.mock import Mock
 
 
@@ -48,4 +48,6 @@ async def content_type(stage: Stage, play: Play) -> None:
     """`application/json` is accepted with parameters."""
     await plain_complete(stage)
     run = await stage.complete(play)
+    if run.asked_for_stream:
+        raise NotApplicable("complete() asks for a stream, which is no application/json")
     run.must_say()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from onpaper.answer import Provider
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
-from onpaper.clauses.conditions import applicable, needs_result, plain_stream
+from onpaper.clauses.conditions import applicable, needs_recorded_way, needs_result, plain_stream
 from onpaper.clauses.sse import same_text
 from onpaper.contract import Contract
 from onpaper.driving.acts import streaming
@@ -54,6 +54,7 @@ async def recorded(stage: Stage, play: Play) -> None:
 
     tape = next(one for one in tapes(stage.contract) if one.name == play.name)
     run = await stage.stream(play, messages=tape.messages)
+    needs_recorded_way(run, tape.messages, stream=True)
     judge_reading(run, play.name)
 
 

@@ -93,6 +93,8 @@ async def asked_for(stage: Stage, case: Case) -> None:
     if stage.contract.get("stream.usage.when", "asked") != "asked":
         raise NotApplicable("the provider counts without being asked, or not at all")
     run = await stage.stream()
+    if run.body.get("stream") is None or run.body["stream"] is False:
+        raise NotApplicable("stream() asks for a reply in one piece, which is counted unasked")
     options = run.body.get("stream_options")
     if not isinstance(options, dict) or options.get("include_usage") is not True:
         raise Broken("stream() did not ask for the counts", run.chats[0].request.body, "request body")

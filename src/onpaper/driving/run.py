@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from onpaper.answer import asked
 from onpaper.contract import Contract
 from onpaper.driving.verdict import Broken
 from onpaper.exchange import Exchange
@@ -132,6 +133,11 @@ class Run:
     def refused(self) -> bool:
         """Whether the backend itself refused, before anything was sent. One that hangs has not refused."""
         return self.error is not None and not isinstance(self.error, Hung) and not self.exchanges
+
+    @property
+    def asked_for_stream(self) -> bool:
+        """Whether the first chat request asked for a stream, as the gateway understands it."""
+        return bool(self.chats) and asked(self.body, 0, self.contract).stream
 
     def _raised(self) -> str:
         return "" if self.error is None else f"; it raised {type(self.error).__name__}: {str(self.error)[:300]}"

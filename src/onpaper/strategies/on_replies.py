@@ -83,6 +83,8 @@ async def any_framing_any_cut(subject: Subject, case: Cut) -> None:
     async with subject.backend() as backend:
         for _ in range(case.times):
             run = await ask(subject, backend, case.reply.asked.stream)
+            if asked_otherwise(run, case.reply):
+                return
             run.scripts.append(case.script)
             judge(run, case.reply.reading, subject.results)
 
@@ -100,6 +102,11 @@ async def ask(subject: Subject, backend: Any, stream: bool) -> Run:
     offered = subject.takes("complete", "tools") and "tools" in subject.contract.keys and "tools" not in subject.unsent
     kwargs: dict[str, Any] = {"tools": [WEATHER]} if offered else {}
     return await subject.call(backend, "complete", **kwargs)
+
+
+def asked_otherwise(run: Run, reply: Spoken) -> bool:
+    """Whether a stream was played to a request for a reply in one piece, or the other way round: no provider does that."""
+    return bool(run.chats) and run.asked_for_stream is not reply.asked.stream
 
 
 def judge(run: Run, reading: Reading, results: frozenset[str]) -> None:
@@ -209,6 +216,8 @@ async def any_fault(subject: Subject, case: Faulty) -> None:
     subject.gateway.answer = answering(subject, script)
     async with subject.backend() as backend:
         run = await ask(subject, backend, case.reply.asked.stream)
+    if asked_otherwise(run, case.reply):
+        return
     run.scripts.append(script)
     if isinstance(run.error, Hung) and any(one["fault"] in GARBLED for one in case.schedule):
         return
