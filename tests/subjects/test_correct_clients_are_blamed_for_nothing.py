@@ -5,10 +5,13 @@ A library can break a promise that its user cannot mend. Those are listed as kno
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from onpaper.clauses.leaving import works_in_a_thread
 from onpaper.driving.declaration import Declared, declare
 from onpaper.driving.verdict import Verdict
 from onpaper.suite.judge import Judge, plan
@@ -142,3 +145,13 @@ def test_who_asks_for_no_stream_is_blamed_for_that_and_not_for_what_goes_wrong_i
 def test_a_parameter_that_is_declared_as_refused_may_be_refused() -> None:
     one = declared("on_httpx:LiteLLMClient", "vllm", capabilities={"top_k": "refuses"})
     assert blamed(one, "sampling", "body/none-left-out", "property/precedence", "property/none-not-sent") == []
+
+
+def test_a_call_that_waits_in_a_pool_is_seen_whatever_the_pool_is_called() -> None:
+    done = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="mine") as pool:
+        began = threading.Event()
+        pool.submit(lambda: (began.set(), done.wait(10)))
+        began.wait(10)
+        assert works_in_a_thread()
+        done.set()

@@ -8,7 +8,9 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import thread
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 from onpaper.clauses import INTERFACE, Case, clause
@@ -22,6 +24,8 @@ from onpaper.driving.verdict import Broken, NotApplicable
 from onpaper.exchange import Request
 from onpaper.gateway import closed_by_client
 from onpaper.script import Script
+
+_WORKER = thread._worker.__code__  # type: ignore[attr-defined]
 
 POOL = "https://github.com/openai/openai-python/issues/763"
 
@@ -99,10 +103,18 @@ async def released_reply(stage: Stage, case: Case) -> None:
 
 
 def works_in_a_thread() -> bool:
-    """Whether a thread of a pool is at work: one that is idle waits in the pool's own `_worker`."""
+    """Whether a thread of a pool is at work, whatever it is called: one that is idle waits in the pool's own `_worker`."""
     frames = sys._current_frames()
-    pools = [one for one in threading.enumerate() if one.name.startswith(("ThreadPoolExecutor", "asyncio_"))]
-    return any(frame.f_code.co_name != "_worker" for one in pools if (frame := frames.get(one.ident or 0)) is not None)
+    found = [frames.get(one.ident or 0) for one in threading.enumerate()]
+    return any(frame.f_code is not _WORKER and _began_in_a_pool(frame) for frame in found if frame is not None)
+
+
+def _began_in_a_pool(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code is _WORKER:
+            return True
+        frame = frame.f_back
+    return False
 
 
 async def _listed(backend: Any) -> Any:

@@ -38,6 +38,9 @@ GRACE = 1.5
 """Seconds that a drive has beyond its patience to be cancelled in; a subject that needs more cannot be stopped. Less
 after one that did."""
 
+FIRST = 40.0
+"""How long the first backend may take to be made, in seconds: a factory may import a large library."""
+
 CORES = os.cpu_count() or 1
 
 INTERFACE = ("stream", "complete", "prefill", "list_models", "set_model", "aclose")
@@ -288,7 +291,7 @@ class Stage:
             _answering_in_place(server) if run.in_place else contextlib.nullcontext(),
         ):
             run.notes["url"], run.notes["server"] = server.url, server
-            self._due_in(self.patience)
+            self._due_in(FIRST if self.methods is None else self.patience)
             try:
                 backend = await self.made(server, setup)
             except (Exception, SystemExit) as error:
