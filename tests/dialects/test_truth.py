@@ -215,3 +215,20 @@ def test_the_cassettes_of_this_project_are_read_by_the_contract_that_judges_them
 
     found = read_folder(folders.bundled("cassettes"))
     assert {"litellm", "vllm", "llamacpp"} <= set(found)
+
+
+LINE = '{"model":"m","created_at":"t","message":{"role":"assistant","content":"hi"},"done":false}\n'
+ODD = {
+    "ids that are no text": ("text/event-stream", 'data: {"id":{},"model":["m"],"choices":[{"index":{},"delta":{}}]}\n\n' * 2),
+    "a choice that is none": ("application/json", '{"id":[],"model":{},"choices":[null,1,{"message":3}]}'),
+    "a line that was cut": ("application/x-ndjson", LINE + LINE[:40]),
+    "a message that is none": ("application/x-ndjson", LINE.replace('{"role":"assistant","content":"hi"}', "7")),
+    "calls that are none": ("application/x-ndjson", LINE.replace('"hi"', '"hi","tool_calls":{"a":1}')),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_recording_has_features_as_any_other(odd: str) -> None:
+    kind, body = ODD[odd]
+    reply = Reply(200, (("Content-Type", kind),), (Chunk(0.0, body.encode()),))
+    assert features(Exchange(Request("POST", "/v1/chat/completions", (), b"{}"), reply))

@@ -113,7 +113,8 @@ def reply_features(body: bytes, asked: Mapping[str, Any], framed: bool = True) -
     yield from kinds("reply", value, ("choices", "usage"))
     yield "usage of a reply", shape(value["usage"]) if "usage" in value else "missing"
     yield from identity("reply", [value], asked)
-    for choice in value["choices"] if isinstance(value["choices"], list) else ():
+    choices = value["choices"] if isinstance(value["choices"], list) else []
+    for choice in (one for one in choices if isinstance(one, dict)):
         message = choice.get("message")
         message = message if isinstance(message, dict) else {}
         calls = message.get("tool_calls")
@@ -134,17 +135,23 @@ def line_features(body: bytes, framed: bool = True) -> Iterator[Feature]:
     """The features of a chat reply in lines of JSON, streamed or in one line."""
     decoder = ndjson.Decoder()
     lines = [*decoder.feed(body), *decoder.finish()]
-    values = [json.loads(line) for line in lines if line.strip()]
+    values = []
+    for line in filter(str.strip, lines):
+        try:
+            values.append(json.loads(line))
+        except ValueError:
+            yield "line", "not JSON"
     if framed:
         yield "line end", "LF" if body.endswith(b"\n") else "none after the last line"
     for value in values:
-        if not isinstance(value, dict) or "message" not in value:
+        if not isinstance(value, dict) or not isinstance(value.get("message"), dict):
             yield "error in a stream", shape(value)
             continue
         done = value.get("done") is True
         part = ("closing" if len(values) > 1 else "only") if done else "piece"
         message = dict(value["message"])
-        calls = message.get("tool_calls") or []
+        calls = message.get("tool_calls")
+        calls = calls if isinstance(calls, list) else []
         if calls:
             message["tool_calls"] = CALLS
         yield "line", f"{part}: {keys(value)}"

@@ -34,13 +34,18 @@ def word(value: Mapping[str, Any], key: str) -> str:
 
 def identity(axis: str, values: list[dict[str, Any]], asked: Mapping[str, Any]) -> Iterator[Feature]:
     """Whether ids and the model's name stay as they are, and whether the model is called as it was asked."""
-    named = [value.get("id") for value in values if value.get("id")]
+    named = [found for value in values if (found := _text(value, "id"))]
     if len(values) > 1:
         if named:
             yield f"id of a {axis}", "constant" if len(set(named)) == 1 else "changes"
-        models = {value["model"] for value in values if value.get("model")}
+        models = {found for value in values if (found := _text(value, "model"))}
         if len(models) > 1:
             yield f"model of a {axis}", "changes"
-    model = next((value["model"] for value in values if value.get("model")), None)
+    model = next((found for value in values if (found := _text(value, "model"))), None)
     if model is not None and isinstance(asked.get("model"), str):
         yield f"model of a {axis}", "as asked" if model == asked["model"] else "another name"
+
+
+def _text(value: Mapping[str, Any], key: str) -> str:
+    found = value.get(key)
+    return found if isinstance(found, str) else ""

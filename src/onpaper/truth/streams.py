@@ -54,15 +54,15 @@ def _framing(body: bytes) -> Iterator[Feature]:
 
 
 def _chunk_features(chunks: list[dict[str, Any]]) -> Iterator[Feature]:
-    begun: set[Any] = set()
-    finished: dict[Any, int] = {}
+    begun: set[str] = set()
+    finished: dict[str, int] = {}
     with_tools = any(_calls(choice) for chunk in chunks for choice in _choices(chunk))
     counted: list[str] = []
     for chunk in chunks:
         choices = _choices(chunk)
         part = "usage" if finished else "preamble"
         for choice in choices:
-            index = choice.get("index", 0)
+            index = str(choice.get("index", 0))
             final = isinstance(choice.get("finish_reason"), str) and choice["finish_reason"] != ""
             if index in finished:
                 part = "again" if final else "after"
