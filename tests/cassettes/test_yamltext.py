@@ -88,3 +88,19 @@ def test_text_that_is_not_yaml_is_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(YamlError, match="is not readable as YAML") as caught:
         read(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["apply", "new"])
+@pytest.mark.parametrize("name", ["multidict._multidict.istr", "multidict.istr"])
+def test_the_name_of_a_header_that_a_client_has_a_class_for_is_text(kind: str, name: str) -> None:
+    assert read(f"? !!python/object/{kind}:{name}\n- Accept\n: - '*/*'\nHost: [x]\n") == {"Accept": ["*/*"], "Host": ["x"]}
+
+
+def test_a_status_that_is_an_enumeration_is_its_number() -> None:
+    assert read("code: !!python/object/apply:http.HTTPStatus\n- 200\n") == {"code": 200}
+
+
+@pytest.mark.parametrize("value", ["os.system [x]", "multidict.istr [a, b]", "multidict.istr [[a]]", "multidict.istr {a: b}", "multidict.istr a"])
+def test_no_other_object_is_built(value: str) -> None:
+    with pytest.raises(YamlError, match="would build an object"):
+        read(f"a: !!python/object/apply:{value}")

@@ -74,6 +74,19 @@ for _tag in ("python/str", "python/unicode"):
 _Loader.add_constructor(
     "tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node, deep=True)
 )
+
+
+def _plain(loader: Any, suffix: str, node: yaml.Node) -> Any:
+    """What vcrpy writes of a text or a number that a library has a class of its own for; any other object is refused."""
+    values = loader.construct_sequence(node, deep=True) if isinstance(node, yaml.SequenceNode) else []
+    if suffix in _PLAIN and len(values) == 1 and isinstance(values[0], str | int):
+        return values[0]
+    return _refuse(loader, node)
+
+
+_PLAIN = frozenset({"multidict._multidict.istr", "multidict._multidict_py.istr", "multidict.istr", "http.HTTPStatus"})
+for _kind in ("apply", "new"):
+    _Loader.add_multi_constructor(f"tag:yaml.org,2002:python/object/{_kind}:", _plain)
 # Ruby writes bytes so.
 _Loader.add_constructor("!binary", lambda loader, node: loader.construct_yaml_binary(node))
 _Loader.add_constructor(None, _refuse)
