@@ -113,6 +113,24 @@ TOOLS: dict[str, Any] = {
             "response": {"body": TOLD, "status": 200, "statusText": "OK", "headers": GOT},
         }
     },
+    "test-proxy": {
+        "Entries": [
+            {
+                "RequestUri": URL,
+                "RequestMethod": "POST",
+                "RequestHeaders": SENT,
+                "RequestBody": json.loads(ASKED),
+                "StatusCode": 200,
+                "ResponseHeaders": GOT,
+                "ResponseBody": json.loads(TOLD),
+            }
+        ],
+        "Variables": {},
+    },
+    "two-lists": {
+        "requests": [{"method": "POST", "uri": URL, "body": ASKED, "headers": lists(SENT)}],
+        "responses": [{"status": {"code": 200, "message": "OK"}, "headers": lists(GOT), "body": {"string": TOLD}}],
+    },
     "recordings": {
         "meta": {},
         "recordings": [
@@ -154,7 +172,7 @@ def test_a_cassette_of_vcrpy_is_left_as_it_is() -> None:
     assert in_vcrpy_words(own) is own
 
 
-@pytest.mark.parametrize("value", [None, [], {}, {"a": 1}, [1], {"log": 1}, {"recordings": []}, {"http_interactions": [1]}, "text"])
+@pytest.mark.parametrize("value", [None, [], {}, {"a": 1}, [1], {"log": 1}, {"recordings": []}, {"http_interactions": [1]}, {"requests": [], "responses": [1]}, "text"])
 def test_whatever_holds_no_exchange_is_one_sentence(tmp_path: Path, value: Any) -> None:
     with pytest.raises(CassetteError, match=r"one\.json: (is not a cassette|is empty)"):
         load(put(tmp_path, json.dumps(value).encode()))
@@ -192,6 +210,19 @@ def test_chunks_keep_their_bounds_and_times(tmp_path: Path) -> None:
     reply = only(tmp_path, value).reply
     assert reply is not None
     assert [(one.at, one.data) for one in reply.chunks] == [(0.005, "data: é".encode()), (0.025, b"\n\n")]
+
+
+def test_the_lines_of_a_text_are_joined(tmp_path: Path) -> None:
+    entry = {"RequestUri": URL, "RequestMethod": "POST", "StatusCode": 200, "ResponseBody": ["data: a\n\n", "data: b\n\n"]}
+    reply = only(tmp_path, {"Entries": [entry]}).reply
+    assert reply is not None and reply.body == b"data: a\n\ndata: b\n\n"
+
+
+def test_a_reply_that_lies_in_another_file_is_left_out(tmp_path: Path) -> None:
+    elsewhere = {"request": {"method": "POST", "url": "/a"}, "response": {"status": 200, "bodyFileName": "a.json"}}
+    assert only(tmp_path, {"mappings": [elsewhere, TOOLS["wiremock"]]}).request.path == "/v1/chat/completions"
+    with pytest.raises(CassetteError, match="is not a cassette"):
+        load(put(tmp_path, json.dumps(elsewhere).encode()))
 
 
 def test_a_file_in_gzip_is_read_as_what_is_in_it(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """The recordings of other tools in the words of a vcrpy cassette.
 
 All of them hold exchanges of a request and a response, and differ in how they call the parts. Read are VCR of Ruby and of
-R, go-vcr, HAR files (browsers, PollyJS), nock, ExVCR, PHP-VCR, WireMock, `recordings` with their chunks, files of one
-exchange each, tapes by hash, and the httprr traces of Go.
+R, go-vcr, HAR files (browsers, PollyJS), nock, ExVCR, PHP-VCR, WireMock, Azure's test proxy, LangChain's two lists,
+`recordings` with their chunks, files of one exchange each, tapes by hash, and the httprr traces of Go.
 
 Sources of the formats (2026-11-29): https://github.com/vcr/vcr, https://github.com/ropensci/vcr,
 https://github.com/dnaeon/go-vcr, http://www.softwareishard.com/blog/har-12-spec/, https://netflix.github.io/pollyjs,
 https://github.com/nock/nock#recording, https://github.com/parroty/exvcr, https://github.com/php-vcr/php-vcr,
 https://wiremock.org/docs/stubbing/, https://github.com/DataDog/dd-apm-test-agent,
+https://github.com/openai/openai-dotnet/tree/main/tests/SessionRecords,
+https://github.com/langchain-ai/langchain/blob/master/libs/standard-tests/langchain_tests/conftest.py,
 https://github.com/huggingface/huggingface.js/blob/main/packages/inference/test/vcr.ts,
 https://pkg.go.dev/golang.org/x/oscar/internal/httprr.
 """
@@ -24,7 +26,7 @@ from typing import Any
 from onpaper.cassettes.cassette import INVALID_ORIGIN
 
 TRACE = b"httprr trace v1\n"
-_LISTS = ("http_interactions", "recordings", "mappings")
+_LISTS = ("http_interactions", "recordings", "mappings", "Entries")
 
 
 def in_vcrpy_words(document: Any) -> Any:
@@ -48,13 +50,30 @@ def _entries(document: Any) -> list[Any] | None:
         found = own if all(_part(one, "request").get("url") for one in own) else None
     if found is None and isinstance(document.get("request"), dict) and isinstance(document.get("response"), dict):
         found = [document]
+    asked, told = document.get("requests"), document.get("responses")
+    if found is None and isinstance(asked, list) and isinstance(told, list) and len(asked) == len(told):
+        found = [{"request": one, "response": other} for one, other in zip(asked, told, strict=True)]
     values = list(document.values())
     if found is None and all(isinstance(one, dict) and "response" in one and "url" in one for one in values):
         found = values
-    return found if found and all(isinstance(one, dict) for one in found) else None
+    # a reply in a file of its own is not at hand
+    found = [one for one in found or () if not _part(one, "response").get("bodyFileName")]
+    return found if all(isinstance(one, dict) for one in found) else None
+
+
+def _of_proxy(entry: dict[str, Any]) -> dict[str, Any]:
+    """An exchange of Azure's test proxy, whose text bodies are lists of lines."""
+    request = {"uri": entry["RequestUri"], "method": entry.get("RequestMethod"), "headers": entry.get("RequestHeaders")}
+    body = entry.get("ResponseBody")
+    if isinstance(body, list) and all(isinstance(one, str) for one in body):
+        body = "".join(body)
+    response = {"status": entry.get("StatusCode"), "headers": entry.get("ResponseHeaders"), "body": body}
+    return {"request": {**request, "body": entry.get("RequestBody")}, "response": response}
 
 
 def _interaction(entry: dict[str, Any]) -> dict[str, Any]:
+    if "RequestUri" in entry:
+        entry = _of_proxy(entry)
     request = _part(entry, "request") or {**entry, **_part(entry, "init")}
     beside = "status" in entry  # the status and the headers stand beside the body that is called the response
     response = {**entry, "body": entry.get("response")} if beside else _part(entry, "response")
