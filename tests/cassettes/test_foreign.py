@@ -102,6 +102,10 @@ TOOLS: dict[str, Any] = {
         "request": {"method": "POST", "url": "/v1/chat/completions", "bodyPatterns": [{"equalToJson": ASKED}]},
         "response": {"status": 200, "headers": GOT, "base64Body": base64.b64encode(TOLD.encode()).decode()},
     },
+    "httpmock": {
+        "when": {"path": "/v1/chat/completions", "method": "POST", "query_param": [], "header": named(SENT), "body": ASKED},
+        "then": {"status": 200, "header": named(GOT), "body": TOLD},
+    },
     "one-exchange": {
         "request": {"method": "POST", "url": URL, "headers": SENT, "body": ASKED},
         "response": {"status": {"code": 200, "message": "OK"}, "headers": GOT, "body": TOLD},
@@ -210,6 +214,12 @@ def test_chunks_keep_their_bounds_and_times(tmp_path: Path) -> None:
     reply = only(tmp_path, value).reply
     assert reply is not None
     assert [(one.at, one.data) for one in reply.chunks] == [(0.005, "data: é".encode()), (0.025, b"\n\n")]
+
+
+def test_several_documents_of_one_file_are_several_exchanges(tmp_path: Path) -> None:
+    rule = "when:\n  path: /v1/{}\n  method: POST\n  query_param:\n  - name: a\n    value: b\n  body: null\nthen:\n  status: 200\n"
+    first, second = load(put(tmp_path, (rule.format("x") + "---\n" + rule.format("y")).encode(), "llm/one.yaml")).exchanges
+    assert (first.request.target, second.request.target) == ("/v1/x?a=b", "/v1/y?a=b")
 
 
 def test_the_lines_of_a_text_are_joined(tmp_path: Path) -> None:

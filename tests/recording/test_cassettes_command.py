@@ -278,6 +278,13 @@ def test_the_folder_says_the_contract_where_the_host_passes_on_to_another(path: 
     assert contract_of(load(file)) == judge
 
 
+def test_a_folder_further_up_says_the_contract_where_no_host_is_known(tmp_path: Path) -> None:
+    file = tmp_path / "deepseek" / "streaming" / "one.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("when:\n  path: /chat/completions\n  method: POST\nthen:\n  status: 200\n  body: '{}'\n")
+    assert contract_of(load(file)) == "deepseek"
+
+
 def test_a_single_file_is_searched_for_keys(tmp_path: Path, command: Any) -> None:
     path, key = tmp_path / "one.json", "sk-" + "0123456789abcdef"
     path.write_text(foreign("https://llm.example/v1/chat/completions", CHAT, json.dumps({"choices": [], "key": key})))

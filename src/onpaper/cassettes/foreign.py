@@ -1,14 +1,14 @@
 """The recordings of other tools in the words of a vcrpy cassette.
 
 All of them hold exchanges of a request and a response, and differ in how they call the parts. Read are VCR of Ruby and of
-R, go-vcr, HAR files (browsers, PollyJS), nock, ExVCR, PHP-VCR, WireMock, Azure's test proxy, LangChain's two lists,
-`recordings` with their chunks, files of one exchange each, tapes by hash, and the httprr traces of Go.
+R, go-vcr, HAR files (browsers, PollyJS), nock, ExVCR, PHP-VCR, WireMock, httpmock, Azure's test proxy, LangChain's two
+lists, `recordings` with their chunks, files of one exchange each, tapes by hash, and the httprr traces of Go.
 
 Sources of the formats (2026-11-29): https://github.com/vcr/vcr, https://github.com/ropensci/vcr,
 https://github.com/dnaeon/go-vcr, http://www.softwareishard.com/blog/har-12-spec/, https://netflix.github.io/pollyjs,
 https://github.com/nock/nock#recording, https://github.com/parroty/exvcr, https://github.com/php-vcr/php-vcr,
 https://wiremock.org/docs/stubbing/, https://github.com/DataDog/dd-apm-test-agent,
-https://github.com/openai/openai-dotnet/tree/main/tests/SessionRecords,
+https://docs.rs/httpmock, https://github.com/openai/openai-dotnet/tree/main/tests/SessionRecords,
 https://github.com/langchain-ai/langchain/blob/master/libs/standard-tests/langchain_tests/conftest.py,
 https://github.com/huggingface/huggingface.js/blob/main/packages/inference/test/vcr.ts,
 https://pkg.go.dev/golang.org/x/oscar/internal/httprr.
@@ -40,7 +40,7 @@ def in_vcrpy_words(document: Any) -> Any:
 def _entries(document: Any) -> list[Any] | None:
     """The exchanges of a file that is another tool's; None when it is not."""
     if isinstance(document, list):
-        return document if all(isinstance(one, dict) and "response" in one for one in document) else None
+        return document if all(isinstance(one, dict) and ("response" in one or "then" in one) for one in document) else None
     if not isinstance(document, dict):
         return None
     log = document.get("log")
@@ -48,8 +48,9 @@ def _entries(document: Any) -> list[Any] | None:
     found = next((one for one in lists if isinstance(one, list)), None)
     if found is None and isinstance(own := document.get("interactions"), list):
         found = own if all(_part(one, "request").get("url") for one in own) else None
-    if found is None and isinstance(document.get("request"), dict) and isinstance(document.get("response"), dict):
-        found = [document]
+    for asking, telling in (("request", "response"), ("when", "then")):
+        if found is None and isinstance(document.get(asking), dict) and isinstance(document.get(telling), dict):
+            found = [document]
     asked, told = document.get("requests"), document.get("responses")
     if found is None and isinstance(asked, list) and isinstance(told, list) and len(asked) == len(told):
         found = [{"request": one, "response": other} for one, other in zip(asked, told, strict=True)]
@@ -71,9 +72,23 @@ def _of_proxy(entry: dict[str, Any]) -> dict[str, Any]:
     return {"request": {**request, "body": entry.get("RequestBody")}, "response": response}
 
 
+def _of_rule(entry: dict[str, Any]) -> dict[str, Any]:
+    """An exchange of httpmock, whose request is what a request has to be like."""
+    when, then = _part(entry, "when"), _part(entry, "then")
+    asked = [one for one in when.get("query_param") or () if isinstance(one, dict)]
+    query = "&".join(f"{one.get('name')}={one.get('value')}" for one in asked)
+    uri = str(when.get("path") or "/") + (f"?{query}" if query else "")
+    return {
+        "request": {**when, "uri": uri, "headers": when.get("header")},
+        "response": {**then, "headers": then.get("header")},
+    }
+
+
 def _interaction(entry: dict[str, Any]) -> dict[str, Any]:
     if "RequestUri" in entry:
         entry = _of_proxy(entry)
+    elif "then" in entry:
+        entry = _of_rule(entry)
     request = _part(entry, "request") or {**entry, **_part(entry, "init")}
     beside = "status" in entry  # the status and the headers stand beside the body that is called the response
     response = {**entry, "body": entry.get("response")} if beside else _part(entry, "response")

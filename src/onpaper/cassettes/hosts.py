@@ -33,14 +33,16 @@ def default_contract(upstream: SplitResult) -> str:
 
 def contract_of(cassette: Cassette) -> str:
     """The contract that judges a recording, wherever it lies: the one that it names, that of its host if it serves what
-    was asked, of its folder, of a path that one provider alone has; else `openai`."""
+    was asked, of the nearest folder that is called as one, of a path that one provider alone has; else `openai`."""
     if cassette.provenance and cassette.provenance.contract:
         return cassette.provenance.contract
     names, paths = folders.names("contracts"), [one.request.path for one in cassette.exchanges]
-    folder, host = cassette.name.partition("/")[0], contract_at(urlsplit(cassette.origin).hostname)
+    host = contract_at(urlsplit(cassette.origin).hostname)
     if host and any(map(Contract.load(host).paths.serves, paths)):
         return host
-    return (folder if folder in names else None) or host or _by_path(names, paths) or "openai"
+    above = reversed(cassette.path.parent.parts) if cassette.path else [cassette.name.partition("/")[0]]
+    folder = next((one for one in above if one in names), None)
+    return folder or host or _by_path(names, paths) or "openai"
 
 
 def _by_path(names: Iterable[str], paths: list[str]) -> str | None:

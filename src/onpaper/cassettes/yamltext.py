@@ -30,9 +30,10 @@ class Flow(list[Any]):
 
 
 def read(text: str) -> Any:
-    """The plain values of a YAML text. Raises YamlError."""
+    """The plain values of a YAML text; of several documents, a list of theirs. Raises YamlError."""
     try:
-        return yaml.load(text, Loader=_Loader)
+        documents = list(yaml.load_all(text, Loader=_Loader)) or [None]
+        return documents[0] if len(documents) == 1 else documents
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" (line {mark.line + 1})" if mark else ""
