@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from onpaper.cassettes.cassette import Cassette, Provenance
-from onpaper.cassettes.judging import judge_replies, kind_of
+from onpaper.cassettes.judging import judge_replies, kind_of, readable
 from onpaper.clauses import View
 from onpaper.contract import Contract
 from onpaper.exchange import Chunk, Exchange, Headers, Reply, Request
@@ -44,6 +44,28 @@ def test_a_stream_is_judged_as_one_whatever_its_recorder_kept_of_the_request(ask
 def test_a_live_server_without_a_label_is_blamed_and_one_with_a_wrong_label_always() -> None:
     assert broken(exchange(ASKED, STREAM, (("X-Id", "7"),), redacted=False)) == ["server/content-type"]
     assert "server/content-type" in broken(exchange(ASKED, STREAM, (("Content-Type", "text/plain"),)))
+
+
+@pytest.mark.parametrize(
+    ("headers", "blamed"),
+    [
+        ((*JSON, ("Content-Encoding", "gzip")), False),
+        ((*JSON, ("Content-Length", "310")), False),
+        ((*JSON, ("Content-Length", "0")), True),
+        (JSON, True),
+    ],
+)
+def test_a_body_that_was_sent_and_is_not_there_is_not_judged(headers: Headers, blamed: bool) -> None:
+    found = broken(readable(exchange({**ASKED, "stream": False}, "", headers)))
+    assert found == (["server/json"] if blamed else [])
+
+
+@pytest.mark.parametrize(("request_id", "blamed"), [("7", False), ("8", True)], ids=["the same reply", "another"])
+def test_a_reply_that_was_kept_twice_is_judged_where_its_body_is(request_id: str, blamed: bool) -> None:
+    first = exchange(ASKED, STREAM, (*LABELLED, ("X-Request-Id", "7")))
+    again = exchange(ASKED, "", (*LABELLED, ("X-Request-Id", request_id)))
+    found = judge_replies([Cassette("openai/twice", (first, again), path=Path("openai/twice.yaml"))])
+    assert any(one.verdict == "broken" for one in found) is blamed
 
 
 def test_an_error_in_one_piece_may_be_labelled_as_what_it_is() -> None:

@@ -55,9 +55,20 @@ def judge_replies(cassettes: Iterable[Cassette], today: datetime.date | None = N
 def _verdicts(cassette: Cassette, contract: Contract) -> Iterator[Verdict]:
     own = cassette.provenance is not None  # the cassette of another tool may hold what other servers refused, too
     for exchange in cassette.exchanges:
+        if _is_kept_twice(exchange, cassette):
+            continue
         refused = own and exchange.reply is not None and exchange.reply.status >= 400
         if refused or kind_of(exchange, contract):  # embeddings and files are none of the contract's business
             yield from replies_of(readable(exchange), contract, cassette.name)
+
+
+def _is_kept_twice(exchange: Exchange, cassette: Cassette) -> bool:
+    """Whether two recorders kept one reply, with its ids and its time, and only the other of them its body."""
+    reply = exchange.reply
+    return bool(reply and reply.headers and not reply.body) and any(
+        other.reply is not None and other.reply.body and reply is not None and other.reply.headers == reply.headers
+        for other in cassette.exchanges
+    )
 
 
 def replies_of(exchange: Exchange, contract: Contract, case: str) -> list[Verdict]:
@@ -107,6 +118,8 @@ def readable(exchange: Exchange) -> Exchange:
     """The exchange with its reply decompressed, where it can be; judged is what was said, not how it was packed."""
     reply = exchange.reply
     coding = (reply.header("content-encoding") or "").strip().lower() if reply else ""
+    if reply is not None and _lost_its_body(reply, coding):
+        return replace(exchange, reply=None)
     if reply is None or coding in ("", "identity"):
         return exchange
     if is_plain(reply.body, coding):
@@ -116,6 +129,16 @@ def readable(exchange: Exchange) -> Exchange:
         return replace(exchange, reply=None)
     last = reply.chunks[-1].at if reply.chunks else 0.0
     return replace(exchange, reply=_without_coding(reply, (Chunk(last, body),)))
+
+
+def _lost_its_body(reply: Reply, coding: str) -> bool:
+    """Whether a body was sent and is not there, as where two recorders shared one connection: it cannot be judged.
+
+    A body in a coding is never empty, nor is one that has a length.
+    """
+    announced = (reply.header("content-length") or "").strip()
+    counted = announced.isascii() and announced.isdigit() and announced.strip("0") != ""
+    return not reply.body and reply.end == "clean" and (counted or coding not in ("", "identity"))
 
 
 def _without_coding(reply: Reply, chunks: tuple[Chunk, ...]) -> Reply:
