@@ -270,6 +270,12 @@ def test_a_body_that_was_decoded_by_its_recorder_is_searched_as_it_is() -> None:
     assert list(leaks(Cassette("a/b", (exchange(b'{"note": ""}', (("content-encoding", "br"),)),)), "", [KEY])) == []
 
 
+@pytest.mark.parametrize("named", [(), (("content-encoding", "MASKED"),)], ids=["left out", "masked"])
+def test_a_body_in_gzip_is_searched_whatever_its_header_says(named: Headers) -> None:
+    kept = Cassette("a/b", (exchange(gzip.compress(KEY.encode()), named),))
+    assert any("once decoded" in leak for leak in leaks(kept, "", [KEY]))
+
+
 def test_the_name_of_a_format_in_every_chunk_is_no_key() -> None:
     body = b'data: {"format":"xai-responses-v1"}\n\n' * 40
     assert redacted(body, ()) == body

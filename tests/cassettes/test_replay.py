@@ -1,5 +1,7 @@
 """A recording becomes a script that says the same."""
 
+import gzip
+
 import pytest
 
 from onpaper.cassettes import script_of
@@ -74,3 +76,11 @@ def test_an_exchange_without_reply_cannot_be_played() -> None:
 def test_a_body_that_its_recorder_decoded_plays_without_the_coding(coding: str) -> None:
     reply = Reply(200, (("Content-Encoding", coding), ("X-Kept", "1")), (Chunk(0.0, b'{\n  "id": "c-1"\n}'),))
     assert script_of(Exchange(Request("GET", "/"), reply)).headers == (("X-Kept", "1"),)
+
+
+@pytest.mark.parametrize("named", [(), (("Content-Encoding", "MASKED"),), (("Content-Encoding", "gzip"),)])
+def test_a_body_in_gzip_plays_under_its_name_whatever_its_recorder_kept_of_it(named: Headers) -> None:
+    packed = gzip.compress(b"{}", mtime=0)
+    script = script_of(Exchange(Request("GET", "/"), Reply(200, named, (Chunk(0.0, packed),))))
+    assert [(name.lower(), value) for name, value in script.headers] == [("content-encoding", "gzip")]
+    assert script.body == packed

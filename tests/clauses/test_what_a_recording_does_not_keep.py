@@ -1,6 +1,8 @@
 """Nobody is blamed for what a recorder left out, nor for what another server said."""
 
+import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,18 @@ def test_a_live_server_without_a_label_is_blamed_and_one_with_a_wrong_label_alwa
 def test_a_body_that_was_sent_and_is_not_there_is_not_judged(headers: Headers, blamed: bool) -> None:
     found = broken(readable(exchange({**ASKED, "stream": False}, "", headers)))
     assert found == (["server/json"] if blamed else [])
+
+
+@pytest.mark.parametrize("named", [(), (("Content-Encoding", "MASKED"),)], ids=["left out", "masked"])
+def test_a_body_in_gzip_is_read_though_its_recorder_dropped_the_header(named: Headers) -> None:
+    packed = gzip.compress(STREAM.encode())
+    kept = replace(exchange(ASKED, "", ()), reply=Reply(200, (*LABELLED, *named), (Chunk(0.0, packed),)))
+    assert broken(readable(kept)) == []
+
+
+def test_a_live_server_that_does_not_say_how_it_packs_is_blamed() -> None:
+    live = replace(exchange(ASKED, "", (), redacted=False), reply=Reply(200, LABELLED, (Chunk(0.0, gzip.compress(b"data: {}\n\n")),)))
+    assert "server/utf8" in broken(readable(live))
 
 
 @pytest.mark.parametrize(("request_id", "blamed"), [("7", False), ("8", True)], ids=["the same reply", "another"])

@@ -76,6 +76,13 @@ def test_several_cassettes_play_together_and_each_reply_once(cassette: CassetteG
         cassette.check()
 
 
+def test_a_reply_that_was_kept_twice_is_played_once(cassette: CassetteGateway) -> None:
+    whole, empty = recorded(), recorded(reply=b"")
+    cassette.play(Cassette("demo/twice", (*whole.exchanges, *empty.exchanges)))
+    assert post(cassette.v1, {"model": "m"}).content == b"{}"
+    cassette.check()
+
+
 def test_a_request_may_be_repeated_when_that_is_said(cassette: CassetteGateway) -> None:
     cassette.play(recorded(reply=b'"first"'), recorded(reply=b'"last"'), repeat=True)
     assert [post(cassette.v1, {"model": "m"}).json() for _ in range(3)] == ["first", "last", "last"]

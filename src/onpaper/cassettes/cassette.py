@@ -53,6 +53,13 @@ class Cassette:
     path: Path | None = field(default=None, compare=False)
 
     @property
+    def kept(self) -> tuple[Exchange, ...]:
+        """The exchanges, but those that were kept twice: two recorders on one connection leave a reply with its ids and its
+        time, and an empty one with the same (vcrpy in vcrpy does)."""
+        whole = [one.reply.headers for one in self.exchanges if one.reply and one.reply.body and one.reply.headers]
+        return tuple(one for one in self.exchanges if not one.reply or one.reply.body or one.reply.headers not in whole)
+
+    @property
     def contract(self) -> str:
         """The contract that judges it: what the provenance says, else the folder's name."""
         return (self.provenance.contract if self.provenance else "") or self.name.partition("/")[0]

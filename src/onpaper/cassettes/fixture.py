@@ -51,7 +51,7 @@ class Tape:
         repeat: bool = False,
     ) -> None:
         self.exchanges = [
-            one for cassette in cassettes for one in cassette.exchanges if one.reply is not None
+            one for cassette in cassettes for one in cassette.kept if one.reply is not None
         ]
         if not self.exchanges:
             raise BadInput("there is nothing to play: no recorded exchange has a reply")

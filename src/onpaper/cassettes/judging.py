@@ -20,7 +20,7 @@ from onpaper.driving.verdict import Verdict
 from onpaper.errors import nearest
 from onpaper.exchange import Chunk, Exchange, Reply
 from onpaper.suite.judge import judge_exchange
-from onpaper.wire.coding import decoded, is_plain
+from onpaper.wire.coding import coding_of, decoded, is_plain
 
 
 def known_failures(contract: Contract) -> tuple[KnownFailure, ...]:
@@ -54,21 +54,10 @@ def judge_replies(cassettes: Iterable[Cassette], today: datetime.date | None = N
 
 def _verdicts(cassette: Cassette, contract: Contract) -> Iterator[Verdict]:
     own = cassette.provenance is not None  # the cassette of another tool may hold what other servers refused, too
-    for exchange in cassette.exchanges:
-        if _is_kept_twice(exchange, cassette):
-            continue
+    for exchange in cassette.kept:
         refused = own and exchange.reply is not None and exchange.reply.status >= 400
         if refused or kind_of(exchange, contract):  # embeddings and files are none of the contract's business
             yield from replies_of(readable(exchange), contract, cassette.name)
-
-
-def _is_kept_twice(exchange: Exchange, cassette: Cassette) -> bool:
-    """Whether two recorders kept one reply, with its ids and its time, and only the other of them its body."""
-    reply = exchange.reply
-    return bool(reply and reply.headers and not reply.body) and any(
-        other.reply is not None and other.reply.body and reply is not None and other.reply.headers == reply.headers
-        for other in cassette.exchanges
-    )
 
 
 def replies_of(exchange: Exchange, contract: Contract, case: str) -> list[Verdict]:
@@ -117,7 +106,8 @@ def _tail(contract: Contract, dotted: str, default: str) -> str:
 def readable(exchange: Exchange) -> Exchange:
     """The exchange with its reply decompressed, where it can be; judged is what was said, not how it was packed."""
     reply = exchange.reply
-    coding = (reply.header("content-encoding") or "").strip().lower() if reply else ""
+    named = (reply.header("content-encoding") or "").strip().lower() if reply else ""
+    coding = coding_of(named, reply.body) if reply and exchange.redacted else named
     if reply is not None and _lost_its_body(reply, coding):
         return replace(exchange, reply=None)
     if reply is None or coding in ("", "identity"):

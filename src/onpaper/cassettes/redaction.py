@@ -15,7 +15,7 @@ from onpaper.cassettes.cassette import Cassette, CassetteError
 from onpaper.cassettes.shapes import KEYS, MASK, PRIVATE, Shape, machine, of_values
 from onpaper.cassettes.spread import joined_texts
 from onpaper.exchange import Chunk, Exchange, Headers, Reply, header
-from onpaper.wire.coding import READABLE, decoded, is_plain
+from onpaper.wire.coding import READABLE, coding_of, decoded, is_plain
 
 _HIDDEN = MASK.decode()
 _SHOWN = re.compile(
@@ -142,7 +142,7 @@ def _content(headers: Headers, body: bytes) -> bytes | None:
 
     Raises CassetteError for a coding that cannot be looked into.
     """
-    coding = (header(headers, "content-encoding") or "").strip().lower()
+    coding = coding_of(header(headers, "content-encoding"), body)
     if not body or is_plain(body, coding):
         return None
     if coding not in READABLE:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from onpaper.exchange import SILENT, Chunk, End, Exchange, Reply
 from onpaper.script import Script, Transfer, Write
-from onpaper.wire.coding import is_plain
+from onpaper.wire.coding import coding_of, is_plain
 
 _HOP_BY_HOP = frozenset(
     [
@@ -29,7 +29,8 @@ def script_of(exchange: Exchange, speed: float | None = None, cut: Cut = "record
     """The reply of an exchange as a script: same status, headers, body and ending.
 
     `speed` 1 keeps the recorded times, 2 halves them; None plays at once. `cut` says in which pieces the body
-    comes; a piece is due when its first byte was. The transfer coding is the recorded one. A recording that
+    comes; a piece is due when its first byte was. The transfer coding is the recorded one; the content coding is that
+    of the body, which many recorders decode under a header that still names one, or under none. A recording that
     ended because the client gave up waiting plays as a server that keeps silent. Raises ValueError when the
     exchange has no reply, the speed is not positive or the cut is none.
     """
@@ -39,21 +40,20 @@ def script_of(exchange: Exchange, speed: float | None = None, cut: Cut = "record
     if speed is not None and not speed > 0:
         raise ValueError(f"the speed of a replay must be above 0 (1 is as recorded), found {speed}")
     transfer = _transfer(reply)
-    left_out = _HOP_BY_HOP | ({"content-encoding"} if _is_decoded(reply) else set())
+    named = (reply.header("content-encoding") or "").strip().lower()
+    coding = coding_of(named, reply.body)
+    wrong = is_plain(reply.body, coding) or coding != named
+    left_out = _HOP_BY_HOP | ({"content-encoding"} if wrong else set())
+    again = (("content-encoding", coding),) if coding != named else ()
     return Script(
         status=reply.status,
         reason=reply.reason,
-        headers=tuple((name, value) for name, value in reply.headers if name.lower() not in left_out),
+        headers=(*((name, value) for name, value in reply.headers if name.lower() not in left_out), *again),
         writes=_writes(_pieces(reply, cut), speed),
         end=_end(reply.end),
         transfer=transfer,
         length=_announced(reply) if transfer == "length" else None,
     )
-
-
-def _is_decoded(reply: Reply) -> bool:
-    """Whether the recorder decoded the body and kept the header that says it is coded, as vcrpy before 6 did for httpx."""
-    return is_plain(reply.body, (reply.header("content-encoding") or "").strip().lower())
 
 
 def _pieces(reply: Reply, cut: Cut) -> Sequence[Chunk]:

@@ -25,6 +25,16 @@ def decoded(body: bytes, coding: str, most: int = LARGEST) -> bytes | None:
     return None
 
 
+GZIP = b"\x1f\x8b\x08"
+"""How gzip begins (RFC 1952 §2.3.1), and no text does."""
+
+
+def coding_of(named: str | None, body: bytes) -> str:
+    """The coding of a recorded body: as its header names it or, where a recorder left that out or masked it, as it shows."""
+    coding = (named or "").strip().lower()
+    return "gzip" if coding not in READABLE and body.startswith(GZIP) else coding
+
+
 BEGINNINGS = ("{", "[", "<", "data:", "event:", "id:", "retry:", ":")
 """How replies begin: JSON, a page of a proxy, an event stream."""
 
