@@ -45,6 +45,7 @@ def test_a_stream_is_judged_as_one_whatever_its_recorder_kept_of_the_request(ask
 
 def test_a_live_server_without_a_label_is_blamed_and_one_with_a_wrong_label_always() -> None:
     assert broken(exchange(ASKED, STREAM, (("X-Id", "7"),), redacted=False)) == ["server/content-type"]
+    assert broken(exchange(ASKED, STREAM, (("Date", "now"),))) == ["server/content-type"]
     assert "server/content-type" in broken(exchange(ASKED, STREAM, (("Content-Type", "text/plain"),)))
 
 
@@ -80,6 +81,21 @@ def test_a_reply_that_was_kept_twice_is_judged_where_its_body_is(request_id: str
     again = exchange(ASKED, "", (*LABELLED, ("X-Request-Id", request_id)))
     found = judge_replies([Cassette("openai/twice", (first, again), path=Path("openai/twice.yaml"))])
     assert any(one.verdict == "broken" for one in found) is blamed
+
+
+@pytest.mark.parametrize(
+    ("headers", "redacted", "blamed"),
+    [
+        (JSON, True, False),
+        ((*JSON, ("Date", "now")), True, True),
+        ((*JSON, ("Retry-After", "7")), True, False),
+        (JSON, False, True),
+    ],
+    ids=["some kept", "all kept", "said", "live"],
+)
+def test_a_wait_that_is_not_told_is_blamed_where_all_headers_were_kept(headers: Headers, redacted: bool, blamed: bool) -> None:
+    limited = exchange(ASKED, '{"error": {"message": "slow down"}}', headers, 429, redacted)
+    assert ("server/retry-after" in broken(limited)) is blamed
 
 
 def test_an_error_in_one_piece_may_be_labelled_as_what_it_is() -> None:

@@ -40,6 +40,12 @@ def is_stream(exchange: Exchange) -> bool:
     return asked(exchange).get("stream") is True and not body.startswith(b"{")
 
 
+def keeps_headers(exchange: Exchange) -> bool:
+    """Whether a header that is not there was not sent. Nearly every server sends `Date` (RFC 9110 §6.6.1): a recording
+    without it keeps only some of the headers."""
+    return not exchange.redacted or answered(exchange).header("date") is not None
+
+
 def stream_of(exchange: Exchange) -> Reply:
     """The reply, when it is a stream that came to its end. Raises NotApplicable."""
     reply = answered(exchange)

@@ -19,6 +19,7 @@ from onpaper.clauses.parts import (
     completion_of,
     events,
     is_stream,
+    keeps_headers,
     read_reply,
     stream_of,
     templates,
@@ -43,7 +44,7 @@ def content_type(exchange: Exchange, view: View) -> None:
     if reply.status != 200 or exchange.request.method != "POST":
         raise NotApplicable("the reply is no completion")
     label = reply.header("content-type")
-    if not reply.headers or (label is None and exchange.redacted):
+    if not reply.headers or (label is None and not keeps_headers(exchange)):
         raise NotApplicable("the recording keeps no label")
     if not asked(exchange):
         raise NotApplicable("the request is not known")
@@ -388,6 +389,8 @@ def retry_after(exchange: Exchange, view: View) -> None:
     reply = answered(exchange)
     if reply.status != 429:
         raise NotApplicable("the reply is not 429")
+    if not keeps_headers(exchange):
+        raise NotApplicable("the recording keeps only some headers")
     names = [name.lower() for name, _ in reply.headers]
     if not any("retry-after" in name or "ratelimit-reset" in name for name in names):
         raise Broken(f"no header says how long to wait: {', '.join(names)}")
