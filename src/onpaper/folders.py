@@ -5,6 +5,7 @@ A wheel carries them under `onpaper/_bundled/`; an editable install and a checko
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -25,9 +26,12 @@ def bundled(kind: str) -> Path:
 
 
 def search_path(kind: str, project: Path | None = None) -> list[Path]:
-    """The folders to look in, the project's own first. `project` is the working directory unless given."""
+    """The folders to look in, the project's own first. `project` is the working directory unless given. Raises BadInput
+    when that one cannot be looked into."""
     own = (project or Path.cwd()) / kind
     shipped = bundled(kind)
+    if own.is_dir() and not os.access(own, os.R_OK | os.X_OK):
+        raise BadInput(f"{own}: cannot be looked into: you may not read this folder")
     return [own, shipped] if own.is_dir() and own.resolve() != shipped.resolve() else [shipped]
 
 

@@ -237,3 +237,14 @@ def test_the_block_can_be_pasted_from_a_terminal_of_any_width(name: str) -> None
     block = file.getvalue().partition("[[")[2].rpartition("1 broken")[0]
     table = tomllib.loads(f"[[{block}")["tool"]["onpaper"]["backends"][name]["known-failures"]
     assert table[0]["reason"] == ("what was found " * 5).strip()
+
+
+@pytest.mark.parametrize("command", ["check", "serve", "list faults"])
+def test_a_working_directory_that_is_gone_is_one_sentence(command: str, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    script = f'cd gone && rmdir ../gone && "{sys.executable}" -m onpaper {command}'
+    env = {**os.environ, "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(script, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "onpaper: the working directory is gone; change to one that is there"
+    assert "Traceback" not in done.stderr

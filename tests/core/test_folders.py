@@ -103,3 +103,9 @@ def test_an_installation_without_its_data_says_so():
         BadInput, match="this installation of onpaper has no melodies/ folder: install it again"
     ):
         folders.bundled("melodies")
+
+
+def test_a_folder_that_may_not_be_read_is_one_sentence(project, monkeypatch):
+    monkeypatch.setattr(folders.os, "access", lambda path, mode: False)
+    with pytest.raises(BadInput, match=r"contracts: cannot be looked into: you may not read this folder"):
+        Contract.load("groq")

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import gc
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -55,6 +56,11 @@ def options(
 
 def main() -> None:
     """Run the command line: bad input is one sentence and exit 2, never a traceback."""
+    try:
+        os.getcwd()
+    except OSError:
+        print("onpaper: the working directory is gone; change to one that is there", file=sys.stderr)
+        sys.exit(USAGE)
     gc.set_threshold(50_000, 20, 20)  # imports make much, and no garbage
     atexit.register(gc.freeze)  # nor does the end of a process need any looked for
     if sys.argv[1:2] == ["check"] and not {"-h", "--help"} & set(sys.argv):
