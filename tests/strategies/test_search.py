@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,3 +232,16 @@ def test_hypothesis_is_not_imported_before_it_is_asked_for() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_it_runs_where_hypothesis_says_its_folder_as_a_path(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    module = importlib.import_module("onpaper.strategies.search")
+    homes: list[Path] = []
+    monkeypatch.setattr(module, "storage_directory", lambda intent_to_write: tmp_path)  # as before version 6.152
+    monkeypatch.setattr(module, "set_hypothesis_home_dir", homes.append)
+
+    async def judge(subject: Subject, number: int) -> None:
+        pass
+
+    assert module.search(rule(judge), SUBJECT, run) is None
+    assert homes[-1] == tmp_path

@@ -89,7 +89,8 @@ def search(
 def _storage_elsewhere() -> Iterator[None]:
     """Keep what Hypothesis remembers of Unicode and of sources out of the project it is run in, where a person who has
     never heard of it would wonder. What a test of the person's own keeps stays where it was."""
-    before = storage_directory(intent_to_write=False).path
+    before = storage_directory(intent_to_write=False)
+    before = getattr(before, "path", before)  # it was the path itself in earlier versions
     cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     if not os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY"):
         set_hypothesis_home_dir(Path(cache, "onpaper", "hypothesis"))
