@@ -194,6 +194,15 @@ def test_a_module_of_the_project_is_taken_for_none_of_ours(name: str, project: P
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_processes_that_cannot_be_started_are_told_with_a_sentence_at_the_end(project: Path) -> None:
+    (project / "elsewhere").mkdir()
+    (project / "elsewhere" / "anyio.py").write_text("raise RuntimeError('a broken installation')\n")
+    path = os.pathsep.join([str(project / "elsewhere"), os.environ.get("PYTHONPATH", "")])
+    done = onpaper(project, "check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "sse/bom", PYTHONPATH=path)
+    assert done.returncode == 2 and "a broken installation" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("onpaper: the processes that judge cannot be started")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked from a server on Linux only")
 def test_ctrl_c_as_it_begins_ends_it_without_a_word(project: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background

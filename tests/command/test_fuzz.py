@@ -98,6 +98,13 @@ def test_a_place_that_cannot_be_written_to_is_told_before_anything_is_looked_for
     assert "mocks: is not a folder" in done.stderr
 
 
+def test_a_database_that_could_keep_nothing_is_told_before_anything_is_looked_for(project: Path) -> None:
+    (project / "taken").touch()
+    done = fuzz(project, *ASK, "--seconds", "600", "--example-db", "taken")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "taken: is not a folder" in done.stderr
+
+
 def test_the_command_that_a_test_names_finds_the_steps_again(project: Path) -> None:
     steps = ("--clause", "property/any-order", "--seconds", "600")
     first = fuzz(project, "mypkg:OnlyOnce", *ASK[1:], *steps)

@@ -54,8 +54,8 @@ def fuzz(
             raise BadInput(f"no property is called {name!r}{nearest(name, known)}")
     if math.isnan(seconds):
         raise BadInput("--seconds wants a number of seconds, found nan")
-    for folder in ("mocks", "tests"):
-        check_writable(out / folder)
+    for folder in (out / "mocks", out / "tests", *([example_db] if example_db else [])):
+        check_writable(folder)
     rules = [known[name] for name in clause] if clause else list(known.values())
     database = DirectoryBasedExampleDatabase(example_db) if example_db else None
     again = _again(backend, contract, env or [], arg or [], can or [], model)

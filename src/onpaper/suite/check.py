@@ -111,6 +111,8 @@ def _in_processes(
             f"a process that judged {names} ended at once: a backend that ends or crashes its process (os._exit,"
             " a fault in an extension) cannot be judged; one --clause after the other finds the place"
         ) from None
+    except (EOFError, ConnectionError) as error:  # of what starts them: it has said by itself what it failed at
+        raise BadInput(f"the processes that judge cannot be started ({type(error).__name__}): is onpaper installed whole?") from None
     finally:
         held.close()
         # Waits no longer than the processes take to see it. A pool left to end by itself closes the pipe that
