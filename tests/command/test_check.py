@@ -275,6 +275,15 @@ def test_a_key_of_somebody_s_own_is_in_no_complaint(place: str, project: Path) -
     assert "Abcdef" not in done.stderr
 
 
+def test_an_argument_that_the_factory_does_not_take_is_not_taken_for_a_time_out(project: Path) -> None:
+    declared = '[tool.onpaper.backends.mine]\nfactory = "mypkg.llm:Right"\ncontract = "litellm"\ntimeouts = { first_byte = { timeout = 0.2 } }\n'
+    (project / "pyproject.toml").write_text(declared)
+    done = onpaper(project, "check", "mine", "--clause", "connection/first-byte-time-out")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "mypkg.llm:Right(model=…, base_url=…, timeout=0.2) raised TypeError" in done.stderr
+    assert "timeouts.first_byte in the declaration wants arguments of the factory" in done.stderr
+
+
 def test_an_ad_hoc_backend_is_not_mixed_up_with_a_declared_one(project: Path) -> None:
     (project / "mine.py").write_text("from mypkg.llm import PrefillsAloud as litellm\n")
     done = onpaper(project, "check", "mine:litellm", "litellm", "--contract", "litellm", "--clause", "prefill/silent", "--json", "-")

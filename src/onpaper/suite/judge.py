@@ -17,7 +17,7 @@ from onpaper.driving.hall import Blocked, Hall
 from onpaper.driving.known import apply_known
 from onpaper.driving.play import Play, speaks
 from onpaper.driving.run import Hung, Run
-from onpaper.driving.stage import KEY, Stage
+from onpaper.driving.stage import KEY, PLAIN, Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable, Verdict
 from onpaper.errors import BadInput
 from onpaper.exchange import Exchange
@@ -122,9 +122,17 @@ class Judge:
         return stage
 
     def _try_out(self, stage: Stage) -> None:
+        """Make the backend as it is declared, and with the arguments of each time-out: an error about one that the factory
+        does not take would pass for a time-out. Raises BadInput when that fails."""
+        self._make(stage, PLAIN, "(model=…, base_url=…)", "give further arguments in the declaration's args, or a factory of your own")
+        for which, args in stage.declared.timeouts.items():
+            given = ", ".join(["model=…", "base_url=…", *(f"{name}={value!r}" for name, value in args.items())])
+            self._make(stage, Setup(args=tuple(args.items())), f"({given})", f"timeouts.{which} in the declaration wants arguments of the factory")
+
+    def _make(self, stage: Stage, setup: Setup, given: str, advice: str) -> None:
         async def make() -> Run:
             run = Run(stage.contract)
-            async with stage.backend(run):
+            async with stage.backend(run, setup=setup):
                 pass
             return run
 
@@ -138,10 +146,7 @@ class Judge:
             error = run.error
             where = f" after trying to reach {run.strayed[0]}, which onpaper refuses" if run.strayed else ""
             said = _without_keys(str(error))
-            raise BadInput(
-                f"backend {name!r}: {stage.declared.factory}(model=…, base_url=…) raised {type(error).__name__}{where}:"
-                f" {said}; give further arguments in the declaration's args, or a factory of your own"
-            )
+            raise BadInput(f"backend {name!r}: {stage.declared.factory}{given} raised {type(error).__name__}{where}: {said}; {advice}")
 
     def verdict(self, item: Item) -> Verdict:
         """Judge one item, known failures applied."""
