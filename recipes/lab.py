@@ -32,6 +32,7 @@ import onpaper
 from onpaper.cassettes import CassetteError, Provenance, save
 from onpaper.cassettes.cases import select
 from onpaper.cassettes.recorder import Endpoint, record
+from onpaper.errors import BadInput, nearest
 
 
 class LabError(Exception):
@@ -46,6 +47,9 @@ def main() -> int:
     except (LabError, CassetteError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
+    except BadInput as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 2
 
 
 def _arguments() -> argparse.Namespace:
@@ -78,7 +82,7 @@ def _chosen(arguments: argparse.Namespace) -> list[Server]:
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         problem = f"there is no server {unknown[0]!r}" if unknown else "name a server, or --all"
-        raise LabError(f"{problem}; known: {', '.join(sorted(known))}")
+        raise BadInput(f"{problem}{nearest(unknown[0] if unknown else '', known)}")
     return [server for server in SERVERS if server.name in names or server.folder in names]
 
 
