@@ -15,7 +15,7 @@ from typing import Any
 
 from onpaper import folders
 from onpaper.body import Violation, expanded, opened, violations_of
-from onpaper.datafile import check, read_toml
+from onpaper.datafile import check, day, read_toml
 from onpaper.errors import BadInput, nearest
 from onpaper.paths import Paths
 
@@ -286,6 +286,8 @@ def _read(path: Path, _changed: int) -> Contract:
             relayed = _beside(path, own["relays"], "relays")
             inherited = _relaying(inherited, relayed)
         data = _unknowing(_merge(inherited, own, ""), own, path)
+    for fact, source in own.get("sources", {}).items():
+        day(source["date"], f"{path}: sources: date of {fact!r}:")
     for name, deviation in own.get("variants", {}).items():
         check(deviation, "contract", f"{path}: variants.{name}")
     contract = Contract(path.stem, path, data, own, base, relayed)

@@ -165,6 +165,13 @@ def test_a_contract_beside_it_comes_before_one_of_that_name_elsewhere(write, tmp
     assert write('relays = "groq"\n').relayed.path == tmp_path / "groq.toml"
 
 
+@pytest.mark.parametrize("date", ['"tomorrow"', "2026-11-20T00:00:00", "3"])
+def test_the_date_of_a_source_must_be_one(tmp_path, date):
+    (tmp_path / "odd.toml").write_text(f'{HEAD}[sources]\nauth = {{ url = "https://example.org", date = {date} }}\n')
+    with pytest.raises(BadInput, match=r"odd\.toml: sources: date of 'auth': '.*' is not a date like 2027-03-01"):
+        Contract.read(tmp_path / "odd.toml")
+
+
 def test_a_key_that_is_left_out_must_be_there(refusal):
     said = refusal('[body]\nwithout = ["logit_bia"]\n')
     assert "body.without: there is no key 'logit_bia' to leave out; did you mean 'logit_bias'?" in said
