@@ -222,7 +222,7 @@ def test_every_example_in_the_documentation_runs() -> None:
         result = doctest.testmod(importlib.import_module(name))
         assert result.failed == 0
         ran += result.attempted
-    settings.load_profile("default")
+    settings.load_profile("ci")
     assert ran > 20
 
 
