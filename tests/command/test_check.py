@@ -253,6 +253,8 @@ def test_a_run_that_is_ended_leaves_no_process_behind(number: signal.Signals, st
         (("check", "mypkg.llm:Right", "--contract", "litellm", "--can", "fly=yes"), "unknown capability 'fly'"),
         (("check", "mypkg.llm:Right", "--contract", "litellm", "--clause", "sse/bob"), "did you mean 'sse/bom'"),
         (("check", "mypkg.llm:Right", "--contract", "litellm", "--json", "-", "--junit", "-"), "would mix on standard output"),
+        (("check", "mypkg.llm:Right", "--contract", "litellm", "--json", ""), "is a variable not set?"),
+        (("serve", "--journal", ""), "is a variable not set?"),
         (("explain", "sse/bob"), "did you mean 'sse/bom'"),
         (("show", "../x"), "cannot be the name of a contract"),
         (("serve", "--mock", "helo"), "did you mean 'hello'"),

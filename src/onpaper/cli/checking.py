@@ -32,8 +32,8 @@ def check(
     model: Annotated[str, typer.Option(help="The model's name for an ad hoc factory.")] = "",
     clause: Annotated[list[str] | None, typer.Option("--clause", "-c", help="Only this clause or topic; may be repeated.")] = None,
     strict: Annotated[bool, typer.Option(help="A broken `should` makes the run red as well.")] = False,
-    json_file: Annotated[str, typer.Option("--json", metavar="FILE", help="Write a JSON array, an object per verdict; - is standard output.")] = "",
-    junit: Annotated[str, typer.Option(metavar="FILE", help="Write JUnit XML; - is standard output.")] = "",
+    json_file: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write a JSON array, an object per verdict; - is standard output.")] = None,
+    junit: Annotated[str | None, typer.Option(metavar="FILE", help="Write JUnit XML; - is standard output.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: two per core.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No matrix, only what is broken.")] = False,
 ) -> None:
@@ -46,12 +46,15 @@ def check(
     from onpaper.report.summary import red
     from onpaper.suite import check as running
 
+    if "" in (json_file, junit):
+        raise BadInput("--json and --junit want a file, found an empty name: is a variable not set?")
     if json_file == junit == "-":
         raise BadInput("--json - and --junit - would mix on standard output: give one of them a file")
     if json_file and junit and Path(json_file).resolve() == Path(junit).resolve():
         raise BadInput(f"--json and --junit both want {junit}, where one would replace the other: give each a file of its own")
-    for path in {json_file, junit} - {"", "-"}:
-        files.check_writable(path)
+    for path in (json_file, junit):
+        if path and path != "-":
+            files.check_writable(path)
     chosen = chosen_backends(backends or [], contract, env or [], arg or [], can or [], model)
     patterns = tuple(clause or ())
     start = time.monotonic()

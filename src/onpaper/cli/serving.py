@@ -26,7 +26,7 @@ def serve(
     allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Listen on an address that is not loopback.")] = False,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port.")] = 1,
     json_log: Annotated[bool, typer.Option("--json-log", help="Print each exchange as a line of JSON, credentials masked.")] = False,
-    journal: Annotated[str, typer.Option(metavar="FILE", help="Append each exchange to this file, as JSON Lines.")] = "",
+    journal: Annotated[str | None, typer.Option(metavar="FILE", help="Append each exchange to this file, as JSON Lines.")] = None,
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests per minute of each key; with one worker.")] = None,
     tpm: Annotated[int | None, typer.Option(min=1, help="Tokens per minute of each key; with one worker.")] = None,
     no_admin: Annotated[bool, typer.Option("--no-admin", help="No /_onpaper/ endpoint.")] = False,
@@ -45,6 +45,8 @@ def serve(
     """
     from onpaper.gateway.serving import Serving, serve
 
+    if journal == "":
+        raise BadInput("--journal wants a file, found an empty name: is a variable not set?")
     if bool(certificate) != bool(certificate_key):
         raise BadInput("--certificate and --certificate-key belong together; give both")
     if key != key.strip() or not (key.isascii() and key.isprintable()):
