@@ -18,9 +18,10 @@ def prepare() -> None:
     """Begin the imports of a run's processes, while this one goes on with its own."""
     if sys.platform == "linux":
         CONTEXT.set_forkserver_preload(["onpaper.suite.imports"])
-        resource_tracker.ensure_running()  # which the server would start, and let Ctrl-C through again
-        with apart_from_main(), _later(signal.SIGINT):
-            forkserver.ensure_running()
+        with apart_from_main():
+            resource_tracker.ensure_running()  # which the server would start, and let Ctrl-C through again
+            with _later(signal.SIGINT):
+                forkserver.ensure_running()
 
 
 @contextlib.contextmanager
