@@ -36,8 +36,8 @@ def _stale(
         yield f"the known failures list {entry.clause!r}, which is no clause{nearest_clause(entry.clause)}"
         return
     cases = {case_id(case) for case in clauses[entry.clause].cases(declared.contract)}
-    if not any(map(entry.matches, cases)):
-        yield f"the known failures list case {entry.case!r} of {entry.clause}{nearest(entry.case or '', cases, listed=f'onpaper explain {entry.clause}')}"
+    if entry.case is not None and not any(map(entry.matches, cases)):
+        yield f"the known failures list case {entry.case!r} of {entry.clause}{nearest(entry.case, cases, listed=f'onpaper explain {entry.clause}')}"
         return
     found = {one.verdict for one in verdicts if entry.covers(one)}
     if "broken" in found:
