@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -166,6 +167,26 @@ class FewParameters:
 
     async def complete(self, messages: Any, temperature: float | None = None) -> dict[str, Any]:
         return await self._client.complete(messages, temperature=temperature)
+
+
+class Timed:
+    """A wrapper that hands any keyword on, and measures: it takes what the client inside takes, which is no `stats` in
+    `stream()`, and no more than it names.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._client = FewParameters(*args, **kwargs)
+        self.aclose = self._client.aclose
+        self.took: list[float] = []
+
+    async def stream(self, *args: Any, **kwargs: Any) -> Any:
+        began = time.monotonic()
+        async for piece in self._client.stream(*args, **kwargs):
+            yield piece
+        self.took.append(time.monotonic() - began)
+
+    async def complete(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return await self._client.complete(*args, **kwargs)
 
 
 class PutTogether(LiteLLMClient):

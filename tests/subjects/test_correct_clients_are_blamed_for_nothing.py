@@ -124,6 +124,7 @@ REPLIES = ("reply", "stream", "tools", "property/any-framing-any-cut", "property
         ("EmptyStopIsNone", REQUESTS),
         ("FewParameters", REQUESTS),
         ("TextAlone", ("body", *REPLIES)),
+        ("Timed", ("auth", "sampling", "stream", *REQUESTS)),
     ],
 )
 def test_a_habit_of_a_client_is_blamed_for_nothing(style: str, topics: tuple[str, ...]) -> None:
@@ -134,6 +135,12 @@ def test_a_complete_that_puts_a_stream_together_is_blamed_for_nothing() -> None:
     one = declared("styles:PutTogether", "litellm", env=KEY, capabilities={"tools": "ignores"})
     topics = ("body", "reply/content-type", "reply/text", "reply/recorded", "property/any-framing-any-cut", "property/any-fault")
     assert blamed(one, *topics) == []
+
+
+@pytest.mark.parametrize("sampling", [{"temperature": 0.7}, {"top_p": 0.5, "temperature": None}])
+def test_sampling_that_is_declared_always_is_blamed_for_nothing(sampling: dict[str, Any]) -> None:
+    one = declared("on_httpx:LiteLLMClient", "litellm", env=KEY, args={"sampling": sampling})
+    assert blamed(one, *REQUESTS) == []
 
 
 def test_who_asks_for_no_stream_is_blamed_for_that_and_not_for_what_goes_wrong_in_one() -> None:

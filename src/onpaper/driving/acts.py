@@ -32,6 +32,11 @@ def takes(known: inspect.Signature | None, parameter: str) -> bool:
     return parameter in known.parameters or any(one.kind is one.VAR_KEYWORD for one in kinds)
 
 
+def names(known: inspect.Signature | None, parameter: str) -> bool:
+    """Whether a signature names a parameter."""
+    return known is not None and parameter in known.parameters
+
+
 def streaming(messages: Any = MESSAGES, **kwargs: Any) -> Act:
     """An act that streams to the end, keeping each piece and when the first came."""
 

@@ -134,6 +134,8 @@ class Judge:
             run = Run(stage.contract)
             async with stage.backend(run, setup=setup):
                 pass
+            if run.phase != "construct":
+                await stage.learn()
             return run
 
         name = stage.declared.name
