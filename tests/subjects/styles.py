@@ -190,7 +190,7 @@ class Timed:
 
 
 class PutTogether(LiteLLMClient):
-    """`complete()` asks for a stream, so that no proxy takes a long reply for a dead one, and puts the text together."""
+    """`complete()` asks for a stream and puts the text together: that is not what it is for, and all that is wrong with it."""
 
     async def complete(self, messages: Any, *, max_tokens: int | None = 1024, **options: Any) -> dict[str, Any]:  # type: ignore[override]
         stats: dict[str, Any] = {}

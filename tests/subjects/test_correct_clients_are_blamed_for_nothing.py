@@ -131,10 +131,11 @@ def test_a_habit_of_a_client_is_blamed_for_nothing(style: str, topics: tuple[str
     assert blamed(declared(f"styles:{style}", "litellm", env=KEY), *topics) == []
 
 
-def test_a_complete_that_puts_a_stream_together_is_blamed_for_nothing() -> None:
+def test_a_complete_that_puts_a_stream_together_is_blamed_for_that_and_not_for_how_it_reads_it() -> None:
     one = declared("styles:PutTogether", "litellm", env=KEY, capabilities={"tools": "ignores"})
     topics = ("body", "reply/content-type", "reply/text", "reply/recorded", "property/any-framing-any-cut", "property/any-fault")
-    assert blamed(one, *topics) == []
+    found = blamed(one, *topics)
+    assert {line.partition("[")[0] for line in found} == {"styles:PutTogether::body/stream-flag"}, found
 
 
 @pytest.mark.parametrize("sampling", [{"temperature": 0.7}, {"top_p": 0.5, "temperature": None}])

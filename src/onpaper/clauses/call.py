@@ -16,7 +16,6 @@ from onpaper.clauses.conditions import (
     needs_tools,
     needs_value,
     offers_tools,
-    plain_complete,
     refused,
 )
 from onpaper.clauses.operations import HISTORY, UNICODE, WEATHER, accepted, operate
@@ -60,8 +59,7 @@ async def one_request(stage: Stage, case: Case) -> None:
     why="A text or a number in its place is read as true by one server and refused by another.",
 )
 async def stream_flag(stage: Stage, case: Case) -> None:
-    """`stream` is the JSON value true in stream(); in complete() it is false or absent, or true where complete() puts the
-    pieces together.
+    """`stream` is the JSON value true in stream(); in complete() it is false or absent.
 
     In Ollama's own protocol, which streams unless told otherwise, complete() has to say false.
     """
@@ -72,9 +70,6 @@ async def stream_flag(stage: Stage, case: Case) -> None:
         wanted = value is True or "stream" not in run.body
     if case.id == "complete" and stage.contract.protocol == "sse":
         wanted = wanted or "stream" not in run.body
-    if case.id == "complete" and value is True:
-        await plain_complete(stage)
-        raise NotApplicable("complete() asks for a stream and puts it together")
     if not wanted:
         raise Broken(f"{run.operation} sent stream: {json.dumps(value)}", run.chats[0].request.body, "request body")
 
