@@ -44,9 +44,11 @@ class _Descriptor(io.FileIO):
 
 
 def _taking_all(stream: Any) -> Any:
-    if not isinstance(stream, io.TextIOWrapper) or not isinstance(getattr(stream.buffer, "raw", stream.buffer), io.FileIO):
+    if not isinstance(stream, io.TextIOWrapper):
         return stream  # of somebody who runs the command in their own process
-    stream.flush()
+    if not isinstance(getattr(stream.buffer, "raw", stream.buffer), io.FileIO):
+        stream.reconfigure(errors=PLAINLY)
+        return stream
     raw: Any = _Descriptor(stream.fileno(), "w", closefd=False)
     return io.TextIOWrapper(
         raw if stream.write_through else io.BufferedWriter(raw),
