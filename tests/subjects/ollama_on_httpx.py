@@ -142,7 +142,7 @@ class OllamaOnHttpx:
                        tools=None, stop=None, stats=None):  # fmt: skip
         call = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "presence_penalty": presence_penalty}
         options = {**self.options, "temperature": 0.0, **self.mine, **{key: value for key, value in call.items() if value is not None}}
-        body = self._body(messages, False, {"num_predict": max_tokens, "stop": stop, **options}, tools=tools)
+        body = self._body(messages, False, {"num_predict": max_tokens, "stop": stop, **options}, tools=tools or [])  # as ollama-python does, and Ollama takes it
         async with self._send(body) as response:
             await self._check(response)
             data = await response.aread()
