@@ -250,7 +250,5 @@ async def closed_under(stage: Stage, case: Case) -> None:
             await asyncio.gather(*ends, return_exceptions=True)
 
     run = await stage.drive("stream()", act, slow)
-    if run.error is None:
+    if run.error is None:  # one that waits on for what will not come takes nothing for the whole
         run.must_say()
-    elif isinstance(run.error, Hung):
-        run.must_not_raise()
