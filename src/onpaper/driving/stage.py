@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from onpaper.driving.acts import MESSAGES, Act, completing, copied, names, signature, streaming, takes
+from onpaper.driving.acts import MESSAGES, Act, completing, copied, signature, streaming, takes
 from onpaper.driving.declaration import Declared
 from onpaper.driving.guard import guarded
 from onpaper.driving.hall import Hall
@@ -42,18 +42,6 @@ FIRST = 40.0
 """How long the first backend may take to be made, in seconds: a factory may import a large library."""
 
 CORES = os.cpu_count() or 1
-
-GIVEN: dict[str, Any] = {
-    "stats": {},
-    "max_tokens": 16,
-    "temperature": 0.5,
-    "top_k": 7,
-    "top_p": 0.5,
-    "presence_penalty": 0.5,
-    "stop": ["END"],
-    "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}],
-}
-"""An ordinary value for each parameter of the interface."""
 
 INTERFACE = ("stream", "complete", "prefill", "list_models", "set_model", "aclose")
 """The methods that a backend may have."""
@@ -113,8 +101,6 @@ class Stage:
     methods: dict[str, inspect.Signature | None] | None = None
     """The methods of the interface that a backend has, with their signatures as far as Python can tell them; of the
     first backend that was made, since a factory may be a function, and a method may be set on the instance."""
-    counting: frozenset[str] = frozenset()
-    """Those of them that take `stats`."""
     untaken: set[tuple[str, str]] = field(default_factory=set)
     """Methods (and `__init__`, the factory) that take any keyword by their signature, each with a parameter that whom they
     hand it to does not know."""
@@ -189,7 +175,7 @@ class Stage:
         else:
             async with self.backend(run, play, setup) as backend:
                 if backend is not None:
-                    await self._perform(act, backend, run, (patience or self.patience) * self.slowness() + waits)
+                    await self.perform(act, backend, run, (patience or self.patience) * self.slowness() + waits)
             self._note_hanging(run)
         if failure := run.notes.get("own failure"):
             if isinstance(failure, BadInput):
@@ -252,7 +238,8 @@ class Stage:
         except (OSError, AttributeError):  # Windows does not say
             return self.pace
 
-    async def _perform(self, act: Act, backend: Any, run: Run, patience: float) -> None:
+    async def perform(self, act: Act, backend: Any, run: Run, patience: float) -> None:
+        """Let `act` use a backend for at most `patience` seconds. An error of the subject ends up in the run."""
         start = time.monotonic()
         run.marks["start"] = start
         self._due_in(patience)
@@ -405,48 +392,16 @@ class Stage:
             return False
         return parameter == "self" or takes(self.methods[method], parameter)
 
-    async def learn(self) -> None:
-        """Find out what a method or a factory that takes any keyword does take: who wraps another client hands them on to it."""
-        if self.takes("__init__", "sampling") and not names(signature(self.factory), "sampling"):
-            run = Run(self.contract)
-            async with self.backend(run, setup=Setup(args=(("sampling", {}),))):
-                pass
-            if isinstance(run.error, TypeError) and "sampling" in str(run.error):
-                self.untaken.add(("__init__", "sampling"))
-        for method in ("stream", "complete"):
-            for name, value in GIVEN.items():
-                if self.takes(method, name) and not names(self.methods and self.methods[method], name):
-                    if not await self._tried(method, name, value):
-                        return
-        self._count()
-
-    async def _tried(self, method: str, name: str, value: Any) -> bool:
-        """Try one parameter; tells whether it is worth the time to go on."""
-        run = Run(self.contract)
-
-        async def act(backend: Any, run: Run) -> None:
-            source = getattr(backend, method)(copied(MESSAGES), **{name: copied(value)})
-            source = await source if inspect.isawaitable(source) else source
-            if method == "stream":
-                async for _ in source:
-                    break
-
-        async with self.backend(run) as backend:
-            if backend is not None:
-                await self._perform(act, backend, run, self.patience * self.slowness())
-        if isinstance(run.error, TypeError) and name in str(run.error) and not run.exchanges:
-            self.untaken.add((method, name))
-        return not isinstance(run.error, Hung) and run.phase != "construct"
+    @property
+    def counting(self) -> frozenset[str]:
+        """The methods for a reply that take `stats`."""
+        return frozenset(name for name in ("stream", "complete") if self.takes(name, "stats"))
 
     def _look_at(self, backend: Any) -> None:
         """Note what a backend offers."""
         if self.methods is None:
             found = {name: getattr(backend, name, None) for name in INTERFACE}
             self.methods = {name: signature(method) for name, method in found.items() if callable(method)}
-            self._count()
-
-    def _count(self) -> None:
-        self.counting = frozenset(name for name in ("stream", "complete") if self.takes(name, "stats"))
 
 
 def _answering_in_place(server: Server) -> contextlib.AbstractContextManager[None]:

@@ -19,6 +19,7 @@ from onpaper.driving.play import Play, speaks
 from onpaper.driving.run import Hung, Run
 from onpaper.driving.stage import KEY, PLAIN, Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable, Verdict
+from onpaper.driving.wrappers import learn
 from onpaper.errors import BadInput
 from onpaper.exchange import Exchange
 from onpaper.gateway.masking import Masker, secrets_of
@@ -135,7 +136,7 @@ class Judge:
             async with stage.backend(run, setup=setup):
                 pass
             if run.phase != "construct":
-                await stage.learn()
+                await learn(stage)
             return run
 
         name = stage.declared.name
