@@ -208,6 +208,7 @@ async def _switched(stage: Stage) -> Run:
     stage.needs("stream")
 
     async def act(backend: Any, run: Run) -> None:
+        run.operation = "a call beside set_model()"  # what set_model() itself raises is noted
         source = await opened(backend)
         async for piece in source:
             run.pieces.append(piece)
