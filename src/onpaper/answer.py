@@ -18,6 +18,7 @@ from typing import Any
 from onpaper.contract import Contract
 from onpaper.exchange import Request, header_values
 from onpaper.mock import Mock, Say, Trouble
+from onpaper.paths import Call
 from onpaper.refusal import Refusal, column, refusal, unparsed
 from onpaper.script import Script, Write
 from onpaper.shape import shape
@@ -124,7 +125,7 @@ class Provider:
                 return refused
         if call.kind == "models":
             return self._list_models(speaker, request, call.model)
-        return self._chat(request, number, call.model)
+        return self._chat(request, number, call)
 
     # ---- routes --------------------------------------------------------------------------------------------
 
@@ -201,13 +202,11 @@ class Provider:
 
     # ---- the chat call -------------------------------------------------------------------------------------
 
-    def _chat(self, request: Request, number: int, model: str | None) -> Script:
+    def _chat(self, request: Request, number: int, call: Call) -> Script:
         try:
-            body = request.json()
+            body = call.completed(request.json())
         except ValueError:
             body = None
-        if model is not None and isinstance(body, dict):
-            body = {"model": model, **body}
         speaker = Speaker(self.contract, asked(body, number, self.contract))
         if self.strict:
             if self.contract.get("errors.wrong_content_type") and _is_mislabelled(request):

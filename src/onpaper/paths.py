@@ -18,6 +18,10 @@ class Call(NamedTuple):
     kind: Literal["chat", "models"]
     model: str | None = None
 
+    def completed(self, body: Any) -> Any:
+        """A chat body with the model that the path names, where it names none itself."""
+        return {"model": self.model, **body} if self.model is not None and isinstance(body, dict) else body
+
 
 class Paths:
     """The paths of a provider, from its contract's data.

@@ -62,8 +62,7 @@ def types(exchange: Exchange, view: View) -> None:
     body = chat_body(exchange)
     contract, others = view.contract, ("unknown_parameter", "broken_rule")
     call = contract.paths.call("POST", exchange.request.path)
-    if call and call.model is not None and isinstance(body, dict):
-        body = {"model": call.model, **body}
+    body = call.completed(body) if call else body
     found = [one for one in contract.violations(body) if one.situation not in others and not takes_empty(contract, one)]
     _complain(exchange, [one for one in found if not (one.value is None and one.situation == "invalid_type")])
 
