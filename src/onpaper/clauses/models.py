@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import json
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
 from onpaper.clauses.conditions import plain_stream
-from onpaper.driving.acts import MESSAGES, listing, opened
+from onpaper.driving.acts import MESSAGES, listing, opened, switching
 from onpaper.driving.play import Play, answer_of
 from onpaper.driving.run import Hung, Run
 from onpaper.driving.stage import Stage
@@ -197,9 +196,7 @@ async def switch(stage: Stage, case: Case) -> None:
 async def _switch(backend: Any, run: Run) -> None:
     """Switch to another model, and note the exception where the backend refuses to."""
     try:
-        value = backend.set_model("other/model")
-        if inspect.isawaitable(value):
-            await value
+        await switching(backend)
     except Exception as error:
         run.notes["refused"] = error
 

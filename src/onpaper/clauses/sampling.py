@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from onpaper.clauses import INTERFACE, OPENAI, Case, clause
@@ -15,7 +14,7 @@ from onpaper.clauses.conditions import (
     refused,
 )
 from onpaper.clauses.operations import WEATHER
-from onpaper.driving.acts import completing, streaming
+from onpaper.driving.acts import completing, streaming, switching
 from onpaper.driving.run import Run
 from onpaper.driving.stage import PLAIN, Setup, Stage
 from onpaper.driving.verdict import Broken, NotApplicable
@@ -134,9 +133,7 @@ async def _after_a_switch(stage: Stage, setup: Setup) -> Run:
 
     async def act(backend: Any, run: Run) -> None:
         try:
-            value = backend.set_model("other/model")
-            if inspect.isawaitable(value):
-                await value
+            await switching(backend)
         except Exception as error:
             raise NotApplicable(f"the backend refuses to switch: {type(error).__name__}") from None
         await streaming()(backend, run)

@@ -82,6 +82,13 @@ def of_text(messages: Iterable[Mapping[str, Any]]) -> bool:
     return all(isinstance(one.get("content"), str) and "tool_calls" not in one and one.get("role") != "tool" for one in messages)
 
 
+async def switching(backend: Any) -> None:
+    """Have a backend switch to the model `other/model`."""
+    value = backend.set_model("other/model")
+    if inspect.isawaitable(value):
+        await value
+
+
 def copied(value: Any) -> Any:
     """A copy that a subject may keep or change without meeting the next case."""
     if isinstance(value, dict):
