@@ -232,11 +232,6 @@ async def closed_under(stage: Stage, case: Case) -> None:
     """
     stage.needs("aclose")
     await plain_stream(stage)
-    answer = answer_of(Play("long-answer"), stage.contract)
-
-    def slow(request: Request) -> Script:
-        script = answer(request)
-        return replace(script, writes=tuple(replace(one, after=0.002) for one in script.writes), joined=False)
 
     async def act(backend: Any, run: Run) -> None:
         ends: list[asyncio.Future[Any]] = []
@@ -249,6 +244,6 @@ async def closed_under(stage: Stage, case: Case) -> None:
         finally:
             await asyncio.gather(*ends, return_exceptions=True)
 
-    run = await stage.drive("stream()", act, slow)
+    run = await stage.drive("stream()", act, Play("long-answer", "steps"))
     if run.error is None:  # one that waits on for what will not come takes nothing for the whole
         run.must_say()
