@@ -77,7 +77,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
-    """A fake gateway on a real socket of 127.0.0.1: `gateway.play("cut-mid-event", provider="groq")`.
+    """A fake gateway on a real socket of 127.0.0.1: `gateway.play("cut-mid-event", provider="openai")`.
 
     A scripted fault that never fired fails the test, and so does a request that could not be answered as scripted.
     """

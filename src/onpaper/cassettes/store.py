@@ -15,10 +15,9 @@ from onpaper.cassettes.foreign import in_vcrpy_words, trace_of
 from onpaper.cassettes.format import from_document, to_document
 from onpaper.cassettes.yamltext import YamlError, read, write
 from onpaper.folders import NAME
-from onpaper.wire.coding import decoded
+from onpaper.wire.coding import GZIP, decoded
 
 _SUFFIXES = (".yaml", ".yml")
-GZIP = b"\x1f\x8b"
 
 
 def load(path: str | os.PathLike[str]) -> Cassette:

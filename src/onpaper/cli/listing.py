@@ -164,7 +164,7 @@ def cassettes(as_json: Json = False) -> None:
 
 
 @app.command(short_help="Print a contract, each fact with its source.")
-def show(contract: Annotated[str, typer.Argument(help="A contract's name, such as groq.")], as_json: Json = False) -> None:
+def show(contract: Annotated[str, typer.Argument(help="A contract's name, such as openai.")], as_json: Json = False) -> None:
     """Print a resolved contract, each line with the file and the source it came from."""
     import json
 
